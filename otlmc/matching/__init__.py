@@ -1,0 +1,1 @@
+"""Permutations of hidden units, and the methods that find them."""

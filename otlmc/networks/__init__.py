@@ -1,0 +1,1 @@
+"""Multilayer perceptrons, alone and stacked, and their training."""

@@ -1,0 +1,1 @@
+"""Simulations that hold the theory against measurement, one question per module."""

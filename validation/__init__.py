@@ -1,0 +1,1 @@
+"""The experiments of the three papers, re-run beside the bounds."""
