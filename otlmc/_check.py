@@ -27,7 +27,7 @@ def number(
     below: float = math.inf,
     least: float = -math.inf,
 ) -> float:
-    """Return ``value`` as a finite ``float`` with ``above < value < below`` and ``value >= least``."""
+    """Return ``value`` as a finite ``float`` in the open interval, and at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"`{name}` must be a real number, got {value!r}")
     result = float(value)
