@@ -1,1 +1,20 @@
 """Multilayer perceptrons, alone and stacked, and their training."""
+
+from otlmc.networks.evaluation import Evaluation, evaluate
+from otlmc.networks.initialisation import draw
+from otlmc.networks.mlp import MLP, Architecture, Stack
+from otlmc.networks.schedules import Schedule
+from otlmc.networks.training import TrainConfig, TrainResult, train
+
+__all__ = [
+    "MLP",
+    "Architecture",
+    "Evaluation",
+    "Schedule",
+    "Stack",
+    "TrainConfig",
+    "TrainResult",
+    "draw",
+    "evaluate",
+    "train",
+]

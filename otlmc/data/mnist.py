@@ -1,0 +1,69 @@
+"""MNIST from its four IDX files, or from OpenML."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otlmc.data.dataset import DataError
+from otlmc.data.idx import read_idx
+
+Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+"""Training images and labels, test images and labels, as bytes."""
+
+SUBFOLDERS = ("", "mnist", "MNIST/raw")
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+STANDARD = (0.1307, 0.3081)
+"""Mean and standard deviation of the training pixels in [0, 1]."""
+
+
+def read_mnist(folder: Path) -> Arrays:
+    """Read the four files, each plain or with ``.gz``, in ``folder`` or in ``folder/mnist``."""
+    arrays = []
+    for images_name, labels_name in FILES.values():
+        images_path, labels_path = _find(folder, images_name), _find(folder, labels_name)
+        images = read_idx(images_path, ndim=3)
+        labels = read_idx(labels_path, ndim=1)
+        if images.shape[1:] != (28, 28):
+            raise DataError(f"{images_path} holds images of shape {images.shape[1:]}, not (28, 28)")
+        if len(images) != len(labels):
+            raise DataError(f"{labels_path} has {len(labels)} labels for {len(images)} images")
+        if labels.max() > 9:
+            raise DataError(f"{labels_path} holds the label {labels.max()}, expected 0 to 9")
+        arrays += [images.reshape(len(images), -1), labels]
+    return tuple(arrays)
+
+
+def _find(folder: Path, name: str) -> Path:
+    for sub in SUBFOLDERS:
+        for suffix in ("", ".gz"):
+            path = folder / sub / (name + suffix)
+            if path.is_file():
+                return path
+    wanted = ", ".join(name for names in FILES.values() for name in names)
+    raise DataError(
+        f"{name}[.gz] is not in {folder} nor in {folder / 'mnist'}; put the four MNIST files "
+        f"there ({wanted}, each plain or gzipped)"
+    )
+
+
+def fetch_mnist() -> Arrays:
+    """Fetch MNIST from OpenML through scikit-learn, which checks the checksum and keeps a copy."""
+    from sklearn.datasets import fetch_openml
+
+    try:
+        inputs, labels = fetch_openml("mnist_784", version=1, as_frame=False, return_X_y=True)
+    except Exception as error:  # the network fails in many ways, and all mean the same here
+        raise DataError(
+            "MNIST could not be fetched from OpenML "
+            f"({type(error).__name__}: {error}); without a network, put the four IDX files into a "
+            "folder and name it by --data-dir (data_dir=...) or by the variable OTLMC_DATA"
+        ) from error
+    images = np.asarray(inputs, dtype=np.uint8)
+    classes = np.asarray(labels, dtype=np.uint8)
+    if images.shape != (70_000, 784) or classes.shape != (70_000,) or classes.max() > 9:
+        raise DataError(f"OpenML returned data of shape {images.shape} for MNIST, not (70000, 784)")
+    return images[:60_000], classes[:60_000], images[60_000:], classes[60_000:]
