@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 Kind = Literal["upper", "lower", "two-sided", "rate", "prediction", "measurement"]
 """What stands behind a bound: a theorem on one side or both, a rate whose constant is
@@ -125,12 +126,12 @@ class Transport(Record):
     permutation : ndarray of int, shape (m,), or None
         For uniform weights and equal sizes: ``permutation[i]`` is the point of the second sample
         that is matched with point ``i`` of the first.
-    plan : ndarray, shape (m, n), or None
-        The coupling, where it is not a permutation.
+    plan : sparse array, shape (m, n), or None
+        The coupling, where it is not a permutation; fewer than m + n entries are not zero.
     gap : float
         Certificate: primal cost minus a feasible dual value (0 up to round-off when optimal).
     method : str
-        The route taken: ``"sort"``, ``"assignment"`` or ``"network simplex"``.
+        The route taken: ``"sort"`` or ``"network simplex"``.
     """
 
     value: float
@@ -139,7 +140,7 @@ class Transport(Record):
     gap: float
     method: str
     permutation: NDArray[np.int64] | None = None
-    plan: NDArray[np.float64] | None = None
+    plan: sparse.coo_array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,6 +174,73 @@ class RateFit(Record):
             f"exponent {self.exponent:.3f} "
             f"[{self.low:.3f}, {self.high:.3f}] at {self.confidence:.0%} confidence"
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathReport(Record):
+    """Loss and error along theta(t) = (1 - t) theta_A + t theta_B, as means over a stated set.
+
+    Attributes
+    ----------
+    t : ndarray, shape (points,)
+        The grid; it holds 0, 1/2 and 1.
+    loss, error : ndarray, shape (points,)
+        Cross-entropy (binary for one logit) and 0-1 error.
+    on : str
+        The set, ``"test"`` or ``"train"``.
+    samples : int
+        Its size.
+    """
+
+    t: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    error: NDArray[np.float64]
+    on: str
+    samples: int
+
+    @property
+    def loss_barrier(self) -> float:
+        """max_t [L(t) - (1-t) L(0) - t L(1)]."""
+        return self._barrier(self.loss)
+
+    @property
+    def error_barrier(self) -> float:
+        """max_t [E(t) - (1-t) E(0) - t E(1)]."""
+        return self._barrier(self.error)
+
+    @property
+    def epsilon_loss(self) -> float:
+        """max_t L(t) - max(L(0), L(1))."""
+        return float(self.loss.max() - max(self.loss[0], self.loss[-1]))
+
+    @property
+    def epsilon_error(self) -> float:
+        """max_t E(t) - max(E(0), E(1))."""
+        return float(self.error.max() - max(self.error[0], self.error[-1]))
+
+    @property
+    def midpoint_loss(self) -> float:
+        """L(1/2), nothing subtracted."""
+        return float(self.loss[self.t == 0.5][0])
+
+    @property
+    def midpoint_error(self) -> float:
+        """E(1/2), nothing subtracted."""
+        return float(self.error[self.t == 0.5][0])
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the set, the number of points and all six measures."""
+        record = super().to_record() | {"points": len(self.t)}
+        for measure in ("barrier", "epsilon", "midpoint"):
+            for quantity in ("loss", "error"):
+                swap = measure == "barrier"
+                name = f"{quantity}_{measure}" if swap else f"{measure}_{quantity}"
+                record[name] = getattr(self, name)
+        return record
+
+    def _barrier(self, values: NDArray[np.float64]) -> float:
+        straight = (1 - self.t) * values[0] + self.t * values[-1]
+        return float((values - straight).max())
 
 
 def log2_to_int(log2: float, rounding: Literal["up", "down"]) -> int | None:

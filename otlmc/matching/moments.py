@@ -1,0 +1,182 @@
+"""Second moments of what the layers read, streamed over batches and summed in float64.
+
+No activation outlives its batch: memory is one batch of one network plus the moments.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from otlmc.matching.permutation import Layer, PermutationSpec
+
+Inputs = Tensor | NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class CrossMoments:
+    """Moments of the units of A and B on the same samples.
+
+    Attributes
+    ----------
+    cross : Tensor, shape (n, n)
+        Mean of a_i b_j.
+    mean_a, mean_b, second_a, second_b : Tensor, shape (n,)
+        Means of the units and of their squares.
+    """
+
+    cross: Tensor
+    mean_a: Tensor
+    mean_b: Tensor
+    second_a: Tensor
+    second_b: Tensor
+
+    def centred(self) -> Tensor:
+        """Return the cross-covariance."""
+        return self.cross - torch.outer(self.mean_a, self.mean_b)
+
+
+def second_moments(
+    model: nn.Module, spec: PermutationSpec, inputs: Inputs, *, batch_size: int
+) -> dict[str, Tensor]:
+    """Return for every layer that opens a group the mean of x xᵀ over what it reads.
+
+    For a convolution x is a patch, flattened in the order of the weight; every position of every
+    image counts once. The moments are uncentred and in float64.
+    """
+    layers = [layer for layer in spec.layers if layer.target is not None]
+    totals: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    with _recording(model, layers) as seen:
+        for batch in batches(model, inputs, batch_size):
+            model(batch)
+            for name, values in seen.items():
+                for value in values:
+                    rows = _patches(model.get_submodule(name), value).double()
+                    totals[name] = totals.get(name, 0) + rows.T @ rows
+                    counts[name] = counts.get(name, 0) + len(rows)
+                values.clear()
+    return {name: total / counts[name] for name, total in totals.items()}
+
+
+def cross_moments(
+    a: nn.Module, b: nn.Module, spec: PermutationSpec, inputs: Inputs, *, batch_size: int
+) -> dict[str, CrossMoments]:
+    """Return for every group the joint moments of its units in A and B.
+
+    The value of a unit is what the next layer reads of it (after activation and normalisation);
+    positions of a convolution and several readers count as further samples.
+    """
+    layers = [layer for layer in spec.layers if layer.source is not None]
+    sums: dict[str, list[Tensor]] = {}
+    counts: dict[str, int] = {}
+    with _recording(a, layers) as seen_a, _recording(b, layers) as seen_b:
+        for batch in batches(a, inputs, batch_size):
+            a(batch)
+            b(batch.to(_placement(b)[0]))
+            for layer in layers:
+                group = str(layer.source)
+                pairs = zip(seen_a[layer.name], seen_b[layer.name], strict=True)
+                for value_a, value_b in pairs:
+                    units_a = _units(a.get_submodule(layer.name), value_a, layer.block)
+                    units_b = _units(b.get_submodule(layer.name), value_b, layer.block)
+                    units_b = units_b.to(units_a.device)
+                    new = [
+                        units_a.T @ units_b,
+                        units_a.sum(0),
+                        units_b.sum(0),
+                        units_a.square().sum(0),
+                        units_b.square().sum(0),
+                    ]
+                    old = sums.get(group)
+                    sums[group] = (
+                        new if old is None else [s + t for s, t in zip(old, new, strict=True)]
+                    )
+                    counts[group] = counts.get(group, 0) + len(units_a)
+                seen_a[layer.name].clear()
+                seen_b[layer.name].clear()
+    return {g: CrossMoments(*(total / counts[g] for total in sums[g])) for g in sums}
+
+
+def batches(model: nn.Module, inputs: Inputs, batch_size: int) -> Iterator[Tensor]:
+    """Yield batches of ``inputs`` on the device and in the precision of ``model``.
+
+    Raises
+    ------
+    ValueError
+        If the inputs are empty or hold NaN or infinite entries.
+    """
+    tensor = torch.as_tensor(inputs)
+    if tensor.ndim < 2 or not tensor.numel():
+        raise ValueError(f"`inputs` must be (samples, ...), got shape {tuple(tensor.shape)}")
+    device, dtype = _placement(model)
+    for batch in tensor.split(batch_size):
+        if not torch.isfinite(batch).all():
+            raise ValueError("`inputs` holds NaN or infinite entries")
+        yield batch.to(device, dtype if batch.is_floating_point() else None)
+
+
+def _placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    parameter = next(model.parameters())
+    return parameter.device, parameter.dtype
+
+
+@contextmanager
+def _recording(model: nn.Module, layers: Sequence[Layer]) -> Iterator[dict[str, list[Tensor]]]:
+    """Collect what the given layers read, in evaluation mode and without gradients."""
+    seen: dict[str, list[Tensor]] = {layer.name: [] for layer in layers}
+    handles = []
+    for layer in layers:
+        module = model.get_submodule(layer.name)
+        handles.append(module.register_forward_pre_hook(_keeper(seen[layer.name])))
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield seen
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+
+
+def _keeper(values: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        values.append(args[0])
+
+    return keep
+
+
+def _units(module: nn.Module, value: Tensor, block: int) -> Tensor:
+    """Return what a layer reads as (samples, units): positions become samples."""
+    if not isinstance(module, nn.Linear):
+        return value.movedim(1, -1).flatten(0, -2).double()
+    return value.flatten(0, -2).unflatten(1, (-1, block)).movedim(1, -1).flatten(0, -2).double()
+
+
+def _patches(module: nn.Module, value: Tensor) -> Tensor:
+    """Return what a layer reads as (samples, inputs of a unit)."""
+    if isinstance(module, nn.Linear):
+        return value.flatten(0, -2)
+    if not isinstance(module, nn.Conv1d | nn.Conv2d):
+        raise ValueError(f"no patch moments for {type(module).__name__}")
+    wide = (value.unsqueeze(2), True) if isinstance(module, nn.Conv1d) else (value, False)
+
+    def pair(setting: tuple[int, ...], fill: int) -> tuple[int, int]:
+        return (fill, setting[0]) if wide[1] else (setting[0], setting[1])
+
+    if isinstance(module.padding, str) or module.padding_mode != "zeros":
+        raise ValueError(f"no patch moments for padding {module.padding!r} ({module.padding_mode})")
+    columns = F.unfold(
+        wide[0],
+        pair(module.kernel_size, 1),
+        dilation=pair(module.dilation, 1),
+        padding=pair(module.padding, 0),
+        stride=pair(module.stride, 1),
+    )
+    return columns.movedim(1, -1).flatten(0, -2)

@@ -1,0 +1,121 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from small_networks import gaussian, mlp
+from torch import nn
+
+from otlmc.connectivity import Interpolation, path
+from otlmc.results import PathReport
+
+
+def blend(a: nn.Module, b: nn.Module, t: float) -> nn.Module:
+    """The definition, without any sharing."""
+    net = copy.deepcopy(a)
+    other = b.state_dict()
+    net.load_state_dict({k: (1 - t) * v + t * other[k] for k, v in a.state_dict().items()})
+    return net
+
+
+def test_equals_the_naive_path():
+    a, b, x = mlp(6, 12, 9, 4, seed=0), mlp(6, 12, 9, 4, seed=1), gaussian(101, 6)
+    y = torch.arange(101) % 4
+    report = path(a, b, x, y, batch_size=17)
+    np.testing.assert_array_equal(report.t, np.linspace(0, 1, 11))
+    for t, loss, error in zip(report.t, report.loss, report.error, strict=True):
+        logits = blend(a, b, t)(x)
+        np.testing.assert_allclose(loss, F.cross_entropy(logits, y).item(), rtol=1e-10)
+        np.testing.assert_allclose(error, (logits.argmax(1) != y).double().mean(), rtol=1e-10)
+    assert (report.on, report.samples) == ("test", 101)
+
+
+def test_one_logit_is_binary():
+    a, b, x = mlp(2, 8, 1, seed=0), mlp(2, 8, 1, seed=1), gaussian(40, 2)
+    y = (x[:, 0] > 0).long()
+    report = path(a, b, x, y.numpy(), points=[0.0, 0.3, 0.5, 1.0], on="train")
+    logits = blend(a, b, 0.3)(x)[:, 0]
+    loss = F.binary_cross_entropy_with_logits(logits, y.double()).item()
+    np.testing.assert_allclose(report.loss[1], loss, rtol=1e-10)
+    np.testing.assert_allclose(report.error[1], ((logits > 0) != y).double().mean(), rtol=1e-10)
+
+
+def test_first_layer_is_shared_and_float32_agrees():
+    a, b = (mlp(30, 64, 64, 5, seed=s, dtype=torch.float32) for s in (0, 1))
+    x = gaussian(64, 30, dtype=torch.float32)
+    between = Interpolation([a, b])
+    between.load(x)
+    assert "0.weight" not in between.network.state_dict()
+    for t in (0.0, 0.2, 0.7, 1.0):
+        shared = between.outputs((1 - t, t))
+        torch.testing.assert_close(shared, blend(a, b, t)(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_layer_that_is_used_twice_is_not_shared():
+    class Twice(nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            self.core = mlp(4, 4, seed=seed)[0]
+
+        def forward(self, x):
+            return self.core(torch.relu(self.core(x)))
+
+    a, b, x = Twice(0), Twice(1), gaussian(9, 4)
+    between = Interpolation([a, b])
+    between.load(x)
+    torch.testing.assert_close(between.outputs((0.5, 0.5)), blend(a, b, 0.5)(x))
+
+
+def test_measures_by_hand():
+    report = PathReport(
+        t=np.array([0, 0.25, 0.5, 1]),
+        loss=np.array([1.0, 3.0, 2.0, 2.0]),
+        error=np.array([0.0, 0.0, 0.5, 0.2]),
+        on="test",
+        samples=10,
+    )
+    assert report.loss_barrier == 3.0 - 1.25
+    assert report.epsilon_loss == 1.0
+    assert report.midpoint_loss == 2.0
+    np.testing.assert_allclose(report.error_barrier, 0.4, rtol=1e-10)
+    np.testing.assert_allclose(report.epsilon_error, 0.3, rtol=1e-10)
+    assert report.midpoint_error == 0.5
+    record = report.to_record()
+    assert record["on"] == "test" and record["points"] == 4 and record["loss_barrier"] == 1.75
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"b": mlp(3, 5, 2)}, r"'0.weight' is \(4, 3\) in network 0 and \(5, 3\) in network 1"),
+        ({"points": 4}, "`points` must be odd"),
+        ({"points": 1}, "`points` must be odd"),
+        ({"points": [0.0, 1.0]}, "hold 1/2"),
+        ({"points": [0.0, 0.5, 0.5, 1.0]}, "must increase"),
+        ({"labels": torch.zeros(5, dtype=torch.int64)}, r"`labels` must be \(6,\)"),
+        ({"labels": torch.full((6,), 2)}, "below the 2 classes, got 2"),
+        ({"labels": torch.full((6,), 0.5)}, "class numbers"),
+        ({"labels": torch.full((6,), -1)}, "class numbers"),
+        ({"inputs": torch.full((6, 3), torch.nan)}, "`inputs` holds NaN"),
+        ({"batch_size": 0}, "`batch_size`"),
+    ],
+)
+def test_refusals(kwargs, message):
+    given = {"b": mlp(3, 4, 2), "inputs": gaussian(6, 3), "labels": torch.zeros(6, dtype=int)}
+    given |= kwargs
+    with pytest.raises(ValueError, match=message):
+        path(mlp(3, 4, 2), **given)
+
+
+def test_refuses_nan_weights_and_state_dicts():
+    a, x, y = mlp(3, 4, 2), gaussian(6, 3), torch.zeros(6, dtype=torch.int64)
+    broken = mlp(3, 4, 2)
+    with torch.no_grad():
+        broken[0].weight[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"network 1: tensor '0.weight' holds NaN"):
+        path(a, broken, x, y)
+    with pytest.raises(TypeError, match=r"network 1 must be an nn.Module, got OrderedDict"):
+        path(a, a.state_dict(), x, y)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="0 or 1 for one logit, got 2"):
+        path(mlp(3, 4, 1), mlp(3, 4, 1), x, torch.full((6,), 2))
