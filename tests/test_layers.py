@@ -12,13 +12,14 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"_check", "results"},
+            {"_check", "_files", "results"},
             {"laws", "kernels", "data"},
             {"wasserstein"},
             {"bounds", "networks", "matching.permutation"},
             {"matching", "derivations"},
             {"connectivity"},
             {"plotting", "sweep"},
+            {"cli"},
         ),
     )
 )

@@ -1,0 +1,188 @@
+"""What every ``python -m simulations.*`` and ``validation.*`` shares: options, errors, outputs."""
+
+import dataclasses
+import json
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
+
+import pandas as pd
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from otlmc._files import replacing
+from otlmc.data import DataError
+from otlmc.data.load import Name
+from otlmc.sweep import SweepError
+
+PACKAGES = ("otlmc", "numpy", "scipy", "pot", "torch", "pandas", "scikit-learn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of every program; a program adds its own in a subclass."""
+
+    preset: Literal["quick", "full"] = "quick"
+    """Minutes on a CPU, or the whole protocol."""
+    seed: int = 0
+    """Seed of all randomness."""
+    jobs: int = 1
+    """Tasks at a time on this machine."""
+    scheduler: str | None = None
+    """Address tcp://host:port of a dask scheduler that runs the tasks instead."""
+    out: Path = Path("out")
+    """Folder of the outputs."""
+    resume: bool = False
+    """Keep the tasks that an earlier run with this output folder has finished."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"--seed must be at least 0, got {self.seed}")
+        if self.jobs < 1:
+            raise ValueError(f"--jobs must be at least 1, got {self.jobs}")
+        if self.scheduler is not None and "://" not in self.scheduler:
+            raise ValueError(f"--scheduler must be like tcp://host:port, got {self.scheduler!r}")
+        if self.out.exists() and not self.out.is_dir():
+            raise ValueError(f"--out must be a folder, {self.out} is a file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(Options):
+    """Options of the programs that train networks."""
+
+    dataset: Name = "digits"
+    """Data set; mnist is read from --data-dir."""
+    data_dir: Path | None = None
+    """Folder of the data files [default: the environment variable OTLMC_DATA]."""
+    device: str | None = None
+    """cpu, cuda or cuda:N [default: cuda where there is one]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data_dir is not None and not self.data_dir.is_dir():
+            raise ValueError(f"--data-dir must be an existing folder, got {self.data_dir}")
+        try:
+            torch.empty(0, device=self.torch_device)
+        except (RuntimeError, AssertionError) as error:
+            # torch adds advice for debuggers of kernels in further lines
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"--device {self.device} cannot be used: {reason}") from error
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device, chosen where none was named."""
+        return torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+Chosen = TypeVar("Chosen", bound=Options)
+
+
+def run(
+    main: Callable[[Chosen], None], options: type[Chosen], *, args: Sequence[str] | None = None
+) -> None:
+    """Parse the command line into ``options`` and call ``main``; its docstring is the help text.
+
+    A bad value ends the program with a message on stderr and exit code 2; whatever else the user
+    can mend (a file that cannot be written, a scheduler that does not answer, failed tasks) with
+    a message and exit code 1. Anything else is a defect and shows its traceback.
+    """
+    chosen = tyro.cli(
+        options, description=main.__doc__, args=args, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    try:
+        main(chosen)
+    except DataError as error:
+        _fail(error, 2)
+    except (OSError, SweepError) as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; --resume goes on from here", 130)
+
+
+def manifest(options: Options, *, seconds: float, **extra: Any) -> dict[str, Any]:
+    """Say what made a table: options, versions, device and wall time, without local paths.
+
+    Parameters
+    ----------
+    options : Options
+        The parsed options.
+    seconds : float
+        Wall time.
+    **extra
+        Further entries, as ``data=dataset.provenance``.
+    """
+    config = {
+        key: value
+        for key, value in dataclasses.asdict(options).items()
+        if not isinstance(value, Path) and key not in {"data_dir", "device", "scheduler"}
+    }
+    device = options.torch_device if isinstance(options, NetworkOptions) else torch.device("cpu")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "config": config,
+        **extra,
+        "device": f"{device.type} ({name})",
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "wall_seconds": round(seconds, 2),
+    }
+
+
+class Figure(Protocol):
+    """A matplotlib figure, as far as it is needed here."""
+
+    def savefig(self, fname: Path, /, *, metadata: dict[str, None] | None) -> None:
+        """Write the figure in the format of the name's suffix."""
+        ...
+
+
+def write_outputs(
+    out: Path,
+    table: pd.DataFrame,
+    manifest: dict[str, Any],
+    figure: Figure | None = None,
+    *,
+    summary: pd.DataFrame | None = None,
+) -> None:
+    """Write table.csv, manifest.json, figure.png and figure.pdf to ``out``; print the summary.
+
+    Each file is replaced whole. Equal tables give equal bytes, and equal figures an equal PDF.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written; the message names it.
+    """
+    with replacing(out / "table.csv") as path:
+        table.to_csv(path, index=False, lineterminator="\n")
+    with replacing(out / "manifest.json") as path:
+        path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    if figure is not None:
+        for suffix, metadata in (("png", None), ("pdf", {"CreationDate": None})):
+            with replacing(out / f"figure.{suffix}") as path:
+                figure.savefig(path, metadata=metadata)
+    console = Console()
+    if summary is not None:
+        console.print(_rich(summary))
+    console.print(f"written to {out}: " + ", ".join(sorted(p.name for p in out.glob("[!.]*.*"))))
+
+
+def _rich(frame: pd.DataFrame) -> Table:
+    """Return a frame as a table for the terminal, numbers with four digits."""
+    table = Table()
+    for name in frame.columns:
+        table.add_column(str(name), justify="left" if frame[name].dtype.kind in "OU" else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))
+    return table
+
+
+def _fail(reason: object, code: int) -> NoReturn:
+    """End the program with a line on stderr."""
+    print(f"error: {reason}", file=sys.stderr)
+    raise SystemExit(code)
