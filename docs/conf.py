@@ -1,0 +1,84 @@
+"""Configuration of the documentation, built with `make docs`."""
+
+import pkgutil
+import re
+from pathlib import Path
+
+from sphinx.errors import ConfigError
+
+import otlmc
+
+project = "otlmc"
+author = "The otlmc developers"
+copyright = "2026, the otlmc developers"
+version = release = otlmc.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_proof",
+    "sphinxcontrib.bibtex",
+]
+exclude_patterns = ["_build", "_templates", "jupyter_execute"]
+
+# Pages are MyST Markdown; those with a kernel in their front matter are executed at every build.
+myst_enable_extensions = [
+    "amsmath",
+    "attrs_inline",
+    "colon_fence",
+    "deflist",
+    "dollarmath",
+    "substitution",
+]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+# Text that a cell displays as Markdown may use directives: see otlmc.derivations.render.
+nb_render_markdown_format = "myst"
+
+# One page per public module, listed by topic in api/index.md; a package shows its public names.
+MODULES = [m for m in pkgutil.iter_modules(otlmc.__path__, "otlmc.") if "._" not in m.name]
+listed = set(
+    re.findall(
+        r"^ +(otlmc\.\w+)$", (Path(__file__).parent / "api/index.md").read_text(), re.MULTILINE
+    )
+)
+if unlisted := {m.name for m in MODULES} - listed:
+    raise ConfigError(f"docs/api/index.md does not list {', '.join(sorted(unlisted))}")
+templates_path = ["_templates"]
+autosummary_context = {"packages": [m.name for m in MODULES if m.ispkg]}
+
+# Docstrings follow NumPy's sections; they name the types, so signatures need not.
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+napoleon_use_param = False
+napoleon_use_rtype = False
+python_use_unqualified_type_names = True
+
+# Every reference into otlmc must resolve; the build looks nothing up elsewhere.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!otlmc).*")]
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "alpha"
+bibtex_reference_style = "author_year"
+
+html_theme = "furo"
+html_title = "otlmc"
+html_static_path = ["_static"]
+html_css_files = ["otlmc.css"]
+html_copy_source = False
+html_show_sourcelink = False
+proof_minimal_theme = True
