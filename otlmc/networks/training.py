@@ -42,7 +42,7 @@ class TrainConfig:
     schedule : Schedule
         How the learning rate moves.
     initialisation : str
-        See :func:`otlmc.networks.initialisation.draw`.
+        See :func:`otlmc.networks.draw`.
     """
 
     optimiser: Optimiser = "sgd"
