@@ -4,6 +4,7 @@ A derivation is a module with three names, ``TITLE``, ``STATEMENT`` (MyST Markdo
 Formula and check stand next to each other in every step, so that they cannot drift apart.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -156,7 +157,8 @@ def render(derivation: Derivation) -> str:
     Returns
     -------
     str
-        Text for a page that loads sphinx-design and sphinx-proof.
+        Text for a page that loads sphinx-design and sphinx-proof. The label of the proposition is
+        its title in lower case, with hyphens: "Mean bound" is ``{prf:ref}`mean-bound```.
 
     Raises
     ------
@@ -167,7 +169,11 @@ def render(derivation: Derivation) -> str:
     if failed:
         titles = ", ".join(repr(step.title) for step in failed)
         raise RuntimeError(f"{derivation.TITLE}: the check fails of {titles}")
-    parts = [f":::{{prf:proposition}} {derivation.TITLE}\n{derivation.STATEMENT.strip()}\n:::"]
+    label = re.sub(r"[^a-z0-9]+", "-", derivation.TITLE.lower()).strip("-")
+    parts = [
+        f":::{{prf:proposition}} {derivation.TITLE}\n:label: {label}\n\n"
+        f"{derivation.STATEMENT.strip()}\n:::"
+    ]
     for place, step in enumerate(derivation.STEPS, 1):
         parts.append(f"**Step {place}. {step.title}** {SHOWN[step.kind]}")
         parts.append(f"$$\n{step.claim.strip()}\n$$")

@@ -57,7 +57,8 @@ def test_an_error_in_a_check_is_not_hidden() -> None:
 
 def test_render_prints_statement_and_steps() -> None:
     text = render(Page((TRUE, CITED)))
-    assert text.startswith(":::{prf:proposition} A sum\nFor all $n$, $n + n = 2n$.\n:::\n\n")
+    head = ":::{prf:proposition} A sum\n:label: a-sum\n\nFor all $n$, $n + n = 2n$.\n:::\n\n"
+    assert text.startswith(head)
     assert "**Step 1. Two** {bdg-success}`symbolic`\n\n$$\n1 + 1 = 2\n$$\n\nBy counting." in text
     assert "**Step 2. Birkhoff** {bdg-secondary}`cited`" in text
 
