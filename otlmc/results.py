@@ -4,7 +4,6 @@ Every record has :meth:`Record.to_record`, a flat dictionary for a data frame or
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -67,6 +66,44 @@ class Comparison(Record):
         above = self.lower is None or self.measured >= self.lower - slack
         below = self.upper is None or self.measured <= self.upper + slack
         return bool(above and below)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound(Record):
+    """The best of several bounds on one side; ``float(bound)`` is its value.
+
+    Attributes
+    ----------
+    value : float
+        The bound.
+    method : str
+        The statement that gave it.
+    kind : {"upper", "lower"}
+        Its side.
+    candidates : tuple of (str, float)
+        Every statement that was evaluated, with its value.
+    """
+
+    value: float
+    method: str
+    kind: Literal["upper", "lower"]
+    candidates: tuple[tuple[str, float], ...]
+
+    @classmethod
+    def best(cls, kind: Literal["upper", "lower"], candidates: dict[str, float]) -> "Bound":
+        """Return the least upper or the largest lower bound."""
+        choose = min if kind == "upper" else max
+        method = choose(candidates, key=candidates.__getitem__)
+        return cls(
+            value=float(candidates[method]),
+            method=method,
+            kind=kind,
+            candidates=tuple(candidates.items()),
+        )
+
+    def __float__(self) -> float:
+        """Return the value."""
+        return self.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,16 +278,3 @@ class PathReport(Record):
     def _barrier(self, values: NDArray[np.float64]) -> float:
         straight = (1 - self.t) * values[0] + self.t * values[-1]
         return float((values - straight).max())
-
-
-def log2_to_int(log2: float, rounding: Literal["up", "down"]) -> int | None:
-    """Return 2**log2 rounded to an integer, or ``None`` beyond exact float integers.
-
-    Examples
-    --------
-    >>> log2_to_int(10.0, "up"), log2_to_int(500.0, "up")
-    (1024, None)
-    """
-    if log2 > 53:
-        return None
-    return math.ceil(2.0**log2) if rounding == "up" else math.floor(2.0**log2)

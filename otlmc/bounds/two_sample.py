@@ -1,0 +1,100 @@
+"""The cost of matching two independent samples of one law: the best bound on either side.
+
+``S_p(m) = E W_p^p`` between the empirical measures of two samples of m neurons is, by Birkhoff's
+theorem, the expected cost of the best permutation, per neuron. It does not increase with m.
+"""
+
+import math
+
+from otlmc import _check
+from otlmc.bounds.nearest import density_bound, mean_bound, nearest_neighbour_bound
+from otlmc.bounds.partition import partition_bound
+from otlmc.bounds.rank import rank_bound
+from otlmc.bounds.rate_distortion import rate_distortion
+from otlmc.laws import Law
+from otlmc.results import Bound
+
+
+def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) -> Bound:
+    """Upper bound on the matching cost S_p(m) = E W_p^p of two m-samples of a law.
+
+    Parameters
+    ----------
+    law : Law
+        Law of a neuron; use ``law.in_metric(Sigma)`` for the distance of a metric.
+    width : int
+        Neurons in each sample, m >= 1, of any size (``2**500`` is an ordinary input).
+    p : {1, 2}
+        Order of the distance.
+    confidence : float, optional
+        Bound W_p^p itself with at least this probability, instead of its expectation.
+
+    Returns
+    -------
+    Bound
+        The least of the partition bound (Proposition U) and the rank bound (Proposition R).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a width below 1, p other than 1 or 2, or a confidence outside of (0, 1).
+
+    Examples
+    --------
+    >>> from otlmc.laws import Gaussian
+    >>> bound = upper(Gaussian(dim=2), 1024)
+    >>> bound.method, round(bound.value, 4)
+    ('rank', 0.096)
+    """
+    width = _check.positive_int("width", width)
+    p = _check.one_of("p", p, (1, 2))
+    candidates = {"partition": partition_bound(law, width, p), "rank": rank_bound(law, width, p)}
+    if confidence is not None:
+        confidence = _check.number("confidence", confidence, above=0.0, below=1.0)
+        candidates = {
+            name: _with_confidence(law, width, p, value, confidence)
+            for name, value in candidates.items()
+        }
+    return Bound.best("upper", candidates)
+
+
+def lower(law: Law, width: int, *, p: int = 2) -> Bound:
+    """Lower bound on the matching cost S_p(m) = E W_p^p of two m-samples of a law.
+
+    Parameters and errors as in :func:`upper`.
+
+    Returns
+    -------
+    Bound
+        The largest of the mean, density, nearest-neighbour and (p = 2) rate-distortion bounds.
+
+    Examples
+    --------
+    >>> from otlmc.laws import Gaussian
+    >>> lower(Gaussian(dim=10), 64).method, lower(Gaussian(spectrum=[1, 0.5, 0.25]), 64).method
+    ('nearest neighbour', 'rate-distortion')
+    """
+    width = _check.positive_int("width", width)
+    p = _check.one_of("p", p, (1, 2))
+    candidates = {
+        "mean": mean_bound(law, width, p),
+        "density": density_bound(law, width, p),
+        "nearest neighbour": nearest_neighbour_bound(law, width, p),
+    }
+    if p == 2:
+        candidates["rate-distortion"] = rate_distortion(law, math.log2(width))
+    return Bound.best("lower", candidates)
+
+
+def _with_confidence(law: Law, width: int, p: int, expected: float, confidence: float) -> float:
+    """Turn a bound on E W_p^p into one on W_p^p.
+
+    A law that is an L-Lipschitz image of a standard Gaussian: (A, B) -> W_p is L sqrt(2 / m)-
+    Lipschitz in the Gaussians, hence P(W_p >= E W_p + r) <= exp(-m r^2 / (4 L^2)), and E W_p <=
+    S_p^(1/p). Otherwise Markov's inequality.
+    """
+    miss = 1 - confidence
+    if math.isinf(law.lipschitz):
+        return expected / miss
+    excess = law.lipschitz * math.sqrt(4 * math.log(1 / miss)) * 2 ** (-math.log2(width) / 2)
+    return (expected ** (1 / p) + excess) ** p
