@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from sphinx.errors import ConfigError
+from sphinx.ext.napoleon import GoogleDocstring
 
 import otlmc
 
@@ -62,10 +63,13 @@ autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 napoleon_use_param = False
 napoleon_use_rtype = False
-python_use_unqualified_type_names = True
+# The docstring of an attribute is prose: what stands before a colon is not its type.
+GoogleDocstring._consume_inline_attribute = lambda self: ("", self._consume_to_end())
+add_module_names = False
+toc_object_entries_show_parents = "hide"
 
 # Every reference into otlmc must resolve; the build looks nothing up elsewhere.
 nitpicky = True
