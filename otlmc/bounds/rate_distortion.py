@@ -26,17 +26,18 @@ class _ReverseWaterFilling:
         powers = [np.full(len(b.variances), b.marginal.entropy_power) for b in law.blocks]
         self.entropy_power = np.concatenate(powers)
         # outside of these slopes, rate or distortion leaves the range of floats
-        self.log_slopes = np.log(self.variances.min()) - 690, np.log(self.variances.max()) + 40
+        self.log_slopes = np.log(self.variances.min()) - 600, np.log(self.variances.max()) + 40
 
     def unexplained(self, log_slope: float) -> Array:
         """1 - rho^2 in every coordinate, in the form without cancellation."""
-        ratio = np.exp(np.minimum(log_slope - np.log(self.variances), 300.0))
+        ratio = np.exp(np.clip(log_slope - np.log(self.variances), -700.0, 300.0))
         stationary = 2 * ratio / (ratio + np.sqrt(ratio * ratio + 4))
         return np.minimum(stationary, self.entropy_power)
 
     def rate(self, log_slope: float) -> float:
         """Bits spent."""
-        return float(0.5 * np.log2(self.entropy_power / self.unexplained(log_slope)).sum())
+        explained = np.log2(self.entropy_power) - np.log2(self.unexplained(log_slope))
+        return float(0.5 * explained.sum())
 
     def distortion(self, log_slope: float) -> float:
         """E|X - Y|^2 = sum of 2 lambda (1 - rho)."""

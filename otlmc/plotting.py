@@ -1,0 +1,164 @@
+"""Figures: the only module that imports matplotlib.
+
+Every function draws a table of measurements beside their theory into one panel and returns its
+axes. Series differ in colour, marker and dash, so that they can be told apart in grey and by the
+colour-blind.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from itertools import cycle
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito, in an order of falling contrast on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+
+STYLE = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "figure.dpi": 150,
+    "font.size": 9,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.markersize": 4.5,
+    "savefig.bbox": "tight",
+    "svg.hashsalt": "otlmc",
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Return the context in which all figures are drawn."""
+    return mpl.rc_context(STYLE)
+
+
+def panels(rows: int, columns: int) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure of equal panels and their axes, row by row."""
+    with style():
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(5.2 * columns, 3.7 * rows), layout="constrained", squeeze=False
+        )
+    return figure, list(axes.flat)
+
+
+def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Assign every series its colour, marker and dash."""
+    series = zip(names, cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False)
+    return {n: {"color": c, "marker": m, "linestyle": d} for n, c, m, d in series}
+
+
+def mean_and_error(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Average ``measured`` over repetitions: columns ``by``, mean and standard error."""
+    groups = table.groupby(by, sort=True)["measured"]
+    return groups.agg(
+        mean="mean", stderr=lambda v: v.sem(ddof=1) if len(v) > 1 else 0.0
+    ).reset_index()
+
+
+def plot_ladder(table: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Plot matching cost against width, with the band between the two bounds, by dimension k.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns k, width, measured, stderr, lower, upper.
+    ax : Axes
+        Where to draw.
+    """
+    for (k, rows), look in zip(
+        table.groupby("k"), looks(map(str, table["k"].unique())).values(), strict=True
+    ):
+        rows = rows.sort_values("width")
+        ax.fill_between(
+            rows["width"], rows["lower"], rows["upper"], color=look["color"], alpha=0.15, lw=0
+        )
+        ax.errorbar(
+            rows["width"],
+            rows["measured"],
+            yerr=2 * rows["stderr"],
+            label=f"k = {k:.0f}",
+            capsize=2,
+            **look,
+        )
+    ax.set(xscale="log", yscale="log", xlabel="width m (neurons per network)")
+    ax.set_xscale("log", base=2)
+    ax.set_ylabel(r"matching cost $E\,W_2^2$ (unit variance per direction)")
+    ax.legend(title="support dimension; band: theorems", ncols=2)
+    return ax
+
+
+def plot_against_rate(table: pd.DataFrame, series: str, *, ylabel: str, ax: Axes) -> Axes:
+    """Plot a quantity of trained networks against the learning rate, one line per series.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns learning_rate, measured and the one named by ``series``; repetitions are averaged.
+    series : str
+        Column that tells the lines apart, drawn in the order of its first appearance.
+    ylabel : str
+        What is plotted, with its unit.
+    ax : Axes
+        Where to draw.
+    """
+    names = list(dict.fromkeys(table[series]))
+    for name, look in looks(names).items():
+        means = mean_and_error(table[table[series] == name], "learning_rate")
+        ax.errorbar(
+            means["learning_rate"],
+            means["mean"],
+            yerr=2 * means["stderr"],
+            label=name,
+            capsize=2,
+            **look,
+        )
+    ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel=ylabel)
+    ax.legend()
+    return ax
+
+
+def plot_predicted_cost(table: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Plot measured matching costs beside the interval that the bounds predict for them.
+
+    Every cost is divided by that of a random matching, ``random``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns learning_rate, matching, layer, measured, lower, upper, random; repetitions are
+        averaged.
+    ax : Axes
+        Where to draw.
+    """
+    values = ["measured", "lower", "upper"]
+    relative = table.assign(**{v: table[v] / table["random"] for v in values})
+    means = (
+        relative.groupby(["matching", "layer", "learning_rate"], sort=False)[values]
+        .mean()
+        .reset_index()
+    )
+    rates, layers = sorted(means["learning_rate"].unique()), list(dict.fromkeys(means["layer"]))
+    spaces = list(dict.fromkeys(means["matching"]))
+    for space, look in looks(spaces).items():
+        rows = means[means["matching"] == space]
+        shift = (rows["layer"].map(layers.index) - (len(layers) - 1) / 2) * 0.2
+        x = rows["learning_rate"].map(rates.index) + shift
+        ax.vlines(x, rows["lower"], rows["upper"], color=look["color"], lw=5, alpha=0.3)
+        ax.plot(x, rows["measured"], look["marker"], color=look["color"], label=space)
+    ax.set_xticks(np.arange(len(rates)), [f"{rate:.3g}" for rate in rates])
+    ax.set(yscale="log", xlabel=f"learning rate (layers 1 to {len(layers)} side by side)")
+    ax.set_ylabel("matching cost / that of a random matching")
+    ax.legend(title="marker: measured; bar: predicted")
+    return ax
