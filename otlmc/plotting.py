@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,21 +23,22 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 
-STYLE = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "figure.dpi": 150,
-    "font.size": 9,
-    "grid.alpha": 0.3,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.markersize": 4.5,
-    "savefig.bbox": "tight",
-    "svg.hashsalt": "otlmc",
-}
+STYLE = mpl.RcParams(
+    {
+        "axes.grid": True,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 10,
+        "figure.dpi": 150,
+        "font.size": 9,
+        "grid.alpha": 0.3,
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "lines.markersize": 4.5,
+        "savefig.bbox": "tight",
+    }
+)
 
 
 def style() -> AbstractContextManager[None]:
@@ -45,11 +47,10 @@ def style() -> AbstractContextManager[None]:
 
 
 def panels(rows: int, columns: int) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure of equal panels and their axes, row by row."""
-    with style():
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(5.2 * columns, 3.7 * rows), layout="constrained", squeeze=False
-        )
+    """Return a figure of equal panels and their axes, row by row; call it within :func:`style`."""
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(5.2 * columns, 4.0 * rows), layout="constrained", squeeze=False
+    )
     return figure, list(axes.flat)
 
 
@@ -59,12 +60,10 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {n: {"color": c, "marker": m, "linestyle": d} for n, c, m, d in series}
 
 
-def mean_and_error(table: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Average ``measured`` over repetitions: columns ``by``, mean and standard error."""
-    groups = table.groupby(by, sort=True)["measured"]
-    return groups.agg(
-        mean="mean", stderr=lambda v: v.sem(ddof=1) if len(v) > 1 else 0.0
-    ).reset_index()
+MATCHINGS = looks(
+    ("weight_incoming", "covariance", "activation_centred", "none", "networks A and B", "weight")
+)
+"""One look for every way of matching, the same in all figures."""
 
 
 def plot_ladder(table: pd.DataFrame, *, ax: Axes) -> Axes:
@@ -78,24 +77,19 @@ def plot_ladder(table: pd.DataFrame, *, ax: Axes) -> Axes:
         Where to draw.
     """
     for (k, rows), look in zip(
-        table.groupby("k"), looks(map(str, table["k"].unique())).values(), strict=True
+        table.groupby("k"), looks(table["k"].unique()).values(), strict=True
     ):
         rows = rows.sort_values("width")
-        ax.fill_between(
-            rows["width"], rows["lower"], rows["upper"], color=look["color"], alpha=0.15, lw=0
-        )
+        limits = rows["lower"], rows["upper"]
+        ax.fill_between(rows["width"], *limits, color=look["color"], alpha=0.15, lw=0)
+        bars = 2 * rows["stderr"]
         ax.errorbar(
-            rows["width"],
-            rows["measured"],
-            yerr=2 * rows["stderr"],
-            label=f"k = {k:.0f}",
-            capsize=2,
-            **look,
+            rows["width"], rows["measured"], yerr=bars, label=f"k = {k:.0f}", capsize=2, **look
         )
-    ax.set(xscale="log", yscale="log", xlabel="width m (neurons per network)")
     ax.set_xscale("log", base=2)
-    ax.set_ylabel(r"matching cost $E\,W_2^2$ (unit variance per direction)")
-    ax.legend(title="support dimension; band: theorems", ncols=2)
+    ax.set(yscale="log", xlabel="width m (neurons per network)")
+    ax.set_ylabel(r"matching cost $E\,W_2^2$ (variance of a direction = 1)")
+    _legend_below(ax, "marker: measured, with 2 standard errors; band: theorems")
     return ax
 
 
@@ -113,19 +107,15 @@ def plot_against_rate(table: pd.DataFrame, series: str, *, ylabel: str, ax: Axes
     ax : Axes
         Where to draw.
     """
-    names = list(dict.fromkeys(table[series]))
-    for name, look in looks(names).items():
-        means = mean_and_error(table[table[series] == name], "learning_rate")
-        ax.errorbar(
-            means["learning_rate"],
-            means["mean"],
-            yerr=2 * means["stderr"],
-            label=name,
-            capsize=2,
-            **look,
-        )
+    for name, rows in table.groupby(series, sort=False):
+        means = rows.groupby("learning_rate")["measured"].agg(["mean", "sem", "count"])
+        bars = 2 * means["sem"].fillna(0.0)
+        ax.errorbar(means.index, means["mean"], yerr=bars, label=name, capsize=2, **MATCHINGS[name])
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel=ylabel)
-    ax.legend()
+    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(ticker.NullLocator())
+    _legend_below(ax, None)
     return ax
 
 
@@ -143,22 +133,23 @@ def plot_predicted_cost(table: pd.DataFrame, *, ax: Axes) -> Axes:
         Where to draw.
     """
     values = ["measured", "lower", "upper"]
-    relative = table.assign(**{v: table[v] / table["random"] for v in values})
-    means = (
-        relative.groupby(["matching", "layer", "learning_rate"], sort=False)[values]
-        .mean()
-        .reset_index()
-    )
+    relative = table.assign(**{value: table[value] / table["random"] for value in values})
+    groups = relative.groupby(["matching", "layer", "learning_rate"], sort=False)
+    means = groups[values].mean().reset_index()
     rates, layers = sorted(means["learning_rate"].unique()), list(dict.fromkeys(means["layer"]))
-    spaces = list(dict.fromkeys(means["matching"]))
-    for space, look in looks(spaces).items():
-        rows = means[means["matching"] == space]
+    for space, rows in means.groupby("matching", sort=False):
+        look = MATCHINGS[space]
         shift = (rows["layer"].map(layers.index) - (len(layers) - 1) / 2) * 0.2
         x = rows["learning_rate"].map(rates.index) + shift
         ax.vlines(x, rows["lower"], rows["upper"], color=look["color"], lw=5, alpha=0.3)
         ax.plot(x, rows["measured"], look["marker"], color=look["color"], label=space)
-    ax.set_xticks(np.arange(len(rates)), [f"{rate:.3g}" for rate in rates])
+    ax.set_xticks(np.arange(len(rates)), [f"{rate:.2g}" for rate in rates])
     ax.set(yscale="log", xlabel=f"learning rate (layers 1 to {len(layers)} side by side)")
-    ax.set_ylabel("matching cost / that of a random matching")
-    ax.legend(title="marker: measured; bar: predicted")
+    ax.set_ylabel("matching cost / cost of a random matching")
+    _legend_below(ax, "marker: measured; bar: predicted from the spectrum")
     return ax
+
+
+def _legend_below(ax: Axes, title: str | None) -> None:
+    """Put the legend under the axes, where it hides no data."""
+    ax.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
