@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from otlmc import _check
-from otlmc.networks.mlp import Stack
+from otlmc.networks.stack import Stack
 
 BATCH = 2048
 """Examples at a time: large enough for the products, small enough for the cache."""
@@ -44,9 +44,10 @@ def losses(logits: Tensor, labels: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(
             logits[..., 0], labels.to(logits.dtype), reduction="none"
         )
-    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").view(
-        labels.shape
-    )
+    # Classes before examples: torch's softmax is several times faster along an outer axis.
+    stacked = logits.reshape(-1, *logits.shape[-2:]).mT
+    per_example = F.cross_entropy(stacked, labels.reshape(-1, labels.shape[-1]), reduction="none")
+    return per_example.view(labels.shape)
 
 
 def errors(logits: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from otlmc import _check
-from otlmc.networks.mlp import Architecture, Stack
+from otlmc.networks.mlp import Architecture
+from otlmc.networks.stack import Stack
 
 Initialisation = Literal["torch", "lecun_truncated", "kaiming_normal", "kaiming_uniform"]
 INITIALISATIONS: tuple[str, ...] = get_args(Initialisation)

@@ -1,13 +1,12 @@
-"""Multilayer perceptrons: the plain module, and E of them stacked along a leading axis."""
+"""The shape of a multilayer perceptron, and the plain module."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, overload
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from otlmc import _check
 
@@ -109,135 +108,3 @@ class MLP(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs of shape (..., d) to logits of shape (..., outputs)."""
         return self.layers[-1](self.activations(inputs)[-1])
-
-
-@dataclass(frozen=True, eq=False)
-class Stack(Sequence[MLP]):
-    """E networks of one architecture, every tensor with a leading axis E.
-
-    Indexing gives the plain network (a copy), a slice gives a smaller stack (a view).
-
-    Attributes
-    ----------
-    architecture : Architecture
-        The common shape.
-    tensors : Mapping of str to Tensor
-        The names of :class:`MLP`'s state dict, shapes with E in front.
-
-    Raises
-    ------
-    ValueError
-        If a name is missing or unknown, or a shape is not (E, ...) with one E for all.
-
-    Examples
-    --------
-    >>> networks = [MLP(Architecture(widths=(2, 8, 1))) for _ in range(3)]
-    >>> stack = Stack.of(networks)
-    >>> stack(torch.zeros(5, 2)).shape, len(stack[:2])
-    (torch.Size([3, 5, 1]), 2)
-    """
-
-    architecture: Architecture
-    tensors: Mapping[str, Tensor]
-
-    def __post_init__(self) -> None:
-        shapes = self.architecture.shapes
-        if unlike := set(shapes) ^ set(self.tensors):
-            raise ValueError(f"`tensors` misses, or should not have, {sorted(unlike)}")
-        count = len(next(iter(self.tensors.values())))
-        for name, shape in shapes.items():
-            if self.tensors[name].shape != (count, *shape):
-                raise ValueError(
-                    f"`tensors[{name!r}]` must have shape {(count, *shape)}, "
-                    f"got {tuple(self.tensors[name].shape)}"
-                )
-
-    @classmethod
-    def of(cls, networks: Sequence[MLP]) -> "Stack":
-        """Stack plain networks of one architecture."""
-        if not networks:
-            raise ValueError("`networks` is empty")
-        architecture = networks[0].architecture
-        for index, network in enumerate(networks):
-            if network.architecture != architecture:
-                raise ValueError(
-                    f"`networks[{index}]` is {network.architecture}, the first {architecture}"
-                )
-        states = [network.state_dict() for network in networks]
-        tensors = {name: torch.stack([s[name] for s in states]) for name in architecture.shapes}
-        return cls(architecture, tensors)
-
-    @classmethod
-    def concatenate(cls, stacks: Sequence["Stack"]) -> "Stack":
-        """Join stacks of one architecture along the leading axis."""
-        first = stacks[0]
-        names = first.architecture.shapes
-        tensors = {name: torch.cat([stack.tensors[name] for stack in stacks]) for name in names}
-        return cls(first.architecture, tensors)
-
-    def __len__(self) -> int:
-        return len(next(iter(self.tensors.values())))
-
-    @overload
-    def __getitem__(self, index: int) -> MLP: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "Stack": ...
-
-    def __getitem__(self, index: int | slice) -> "MLP | Stack":
-        """Return network ``index`` as a module, or a part of the stack."""
-        if isinstance(index, slice):
-            chosen = {name: tensor[index] for name, tensor in self.tensors.items()}
-            return Stack(self.architecture, chosen)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"network {index} of a stack of {len(self)}")
-        network = MLP(self.architecture).to(self.device)
-        network.load_state_dict({name: tensor[index] for name, tensor in self.tensors.items()})
-        return network
-
-    def __iter__(self) -> Iterator[MLP]:
-        return (self[index] for index in range(len(self)))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return next(iter(self.tensors.values())).device
-
-    def to(self, device: torch.device | str) -> "Stack":
-        """Return the same networks on another device."""
-        moved = {name: tensor.to(device) for name, tensor in self.tensors.items()}
-        return Stack(self.architecture, moved)
-
-    def clone(self) -> "Stack":
-        """Return a copy that shares no memory."""
-        copies = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
-        return Stack(self.architecture, copies)
-
-    def activations(self, inputs: Tensor) -> list[Tensor]:
-        """Return what enters each layer; hidden ones have shape (E, n, width)."""
-        architecture = self.architecture
-        activation = ACTIVATIONS[architecture.activation]
-        entering = [inputs]
-        for layer in range(architecture.depth - 1):
-            hidden = activation(self._affine(layer, entering[-1]))
-            if architecture.layer_norm:
-                hidden = F.layer_norm(hidden, hidden.shape[-1:])
-                scale, shift = (self.tensors[f"norms.{layer}.{p}"] for p in ("weight", "bias"))
-                hidden = torch.addcmul(shift[:, None], hidden, scale[:, None])
-            entering.append(hidden)
-        return entering
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Map inputs, (n, d) for all or (E, n, d) one set each, to logits (E, n, outputs)."""
-        return self._affine(self.architecture.depth - 1, self.activations(inputs)[-1])
-
-    def _affine(self, layer: int, inputs: Tensor) -> Tensor:
-        weight = self.tensors[f"layers.{layer}.weight"]
-        bias = self.tensors.get(f"layers.{layer}.bias")
-        if inputs.ndim == 2:
-            # Common inputs: one large product instead of E small ones.
-            flat = F.linear(inputs, weight.flatten(0, 1), None if bias is None else bias.flatten())
-            return flat.unflatten(1, weight.shape[:2]).transpose(0, 1)
-        if bias is None:
-            return torch.bmm(inputs, weight.mT)
-        return torch.baddbmm(bias[:, None], inputs, weight.mT)

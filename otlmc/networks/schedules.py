@@ -1,6 +1,7 @@
 """Learning rates as functions of the step, written out before training starts."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -8,7 +9,11 @@ from numpy.typing import NDArray
 
 from otlmc import _check
 
-Shape = Literal["constant", "cosine", "cosine_epoch"]
+Shape = Literal["constant", "cosine", "cosine_epoch", "step", "onecycle"]
+
+# The published constants of the one-cycle policy, which are PyTorch's defaults.
+RISE, INITIAL_DIVISOR, FINAL_DIVISOR = 0.3, 25.0, 1e4
+MOMENTA = (0.95, 0.85)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,23 +22,46 @@ class Schedule:
 
     Attributes
     ----------
-    shape : {"constant", "cosine", "cosine_epoch"}
-        ``cosine`` falls to 0 at the last step; ``cosine_epoch`` does so in one stair per epoch.
+    shape : {"constant", "cosine", "cosine_epoch", "step", "onecycle"}
+        ``cosine`` falls to 0 at the last step; ``cosine_epoch`` does so in one stair per epoch;
+        ``step`` is multiplied by ``factor`` at the start of each epoch in ``milestones``;
+        ``onecycle`` is PyTorch's ``OneCycleLR`` with its defaults: up from peak / 25 over 30 % of
+        the steps and down to nearly 0, while the momentum moves the other way from .95 to .85 and
+        back (SGD with momentum, and the first beta of AdamW).
     warmup_steps : int
-        Linear rise from ``warmup_start`` to the peak before that; the shape has the other steps.
+        Linear rise from ``warmup_start`` to the peak before that. ``cosine`` has the other steps;
+        epochs are counted from the start of training.
     warmup_start : float
         Rate of step 0 if there is a warm-up.
+    milestones : tuple of int
+        Increasing epochs, for ``step``.
+    factor : float
+        For ``step``.
     """
 
     shape: Shape = "constant"
     warmup_steps: int = 0
     warmup_start: float = 0.0
+    milestones: tuple[int, ...] = ()
+    factor: float = 0.1
 
     def __post_init__(self) -> None:
         _check.one_of("shape", self.shape, get_args(Shape))
         if self.warmup_steps != 0:
             _check.positive_int("warmup_steps", self.warmup_steps)
         _check.number("warmup_start", self.warmup_start, least=0.0)
+        _check.number("factor", self.factor, above=0.0)
+        if self.shape == "onecycle" and self.warmup_steps:
+            raise ValueError("`warmup_steps` must be 0 with `shape` 'onecycle', which warms up")
+        if bool(self.milestones) != (self.shape == "step"):
+            raise ValueError(
+                "`milestones` must be given with `shape` 'step' and only with it, "
+                f"got {self.milestones} with {self.shape!r}"
+            )
+        for milestone in self.milestones:
+            _check.positive_int("milestones", milestone)
+        if any(early >= late for early, late in pairwise(self.milestones)):
+            raise ValueError(f"`milestones` must increase, got {self.milestones}")
 
     def rates(self, peak: float, *, epochs: int, steps_per_epoch: int) -> NDArray[np.float64]:
         """Return the learning rate of every step.
@@ -49,12 +77,32 @@ class Schedule:
                 f"`warmup_steps` must be below the {steps} steps of training, "
                 f"got {self.warmup_steps}"
             )
-        rise = np.linspace(self.warmup_start, peak, self.warmup_steps, endpoint=False)
-        step = np.arange(steps - self.warmup_steps)
-        if self.shape == "constant":
-            progress = np.zeros(len(step))
-        elif self.shape == "cosine":
-            progress = step / len(step)
+        start = peak / INITIAL_DIVISOR
+        if self.shape == "onecycle":
+            return _cycle(start, peak, start / FINAL_DIVISOR, steps)
+        step = np.arange(self.warmup_steps, steps)
+        epoch = step // steps_per_epoch
+        if self.shape == "cosine":
+            progress = (step - self.warmup_steps) / (steps - self.warmup_steps)
+            relative = (1 + np.cos(np.pi * progress)) / 2
+        elif self.shape == "cosine_epoch":
+            relative = (1 + np.cos(np.pi * epoch / epochs)) / 2
         else:
-            progress = step // steps_per_epoch * steps_per_epoch / len(step)
-        return np.concatenate([rise, peak * (1 + np.cos(np.pi * progress)) / 2])
+            relative = self.factor ** np.searchsorted(self.milestones, epoch, side="right")
+        rise = np.linspace(self.warmup_start, peak, self.warmup_steps, endpoint=False)
+        return np.concatenate([rise, np.asarray(peak * relative, dtype=np.float64)])
+
+    def momenta(self, steps: int) -> NDArray[np.float64] | None:
+        """Return the momentum of every step, or ``None`` where the schedule leaves it alone."""
+        high, low = MOMENTA
+        return _cycle(high, low, high, steps) if self.shape == "onecycle" else None
+
+
+def _cycle(first: float, middle: float, last: float, steps: int) -> NDArray[np.float64]:
+    """Return two half cosines: ``first`` to ``middle`` over the rise, then to ``last``."""
+    step, turn = np.arange(steps), RISE * steps - 1
+    up = np.clip(step / turn, 0, 1) if turn > 0 else np.ones(steps)
+    down = np.clip((step - turn) / (steps - 1 - turn), 0, 1)
+    rise = middle + (first - middle) * (1 + np.cos(np.pi * up)) / 2
+    fall = last + (middle - last) * (1 + np.cos(np.pi * down)) / 2
+    return np.where(step <= turn, rise, fall).astype(np.float64)

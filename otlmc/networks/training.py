@@ -1,72 +1,27 @@
 """Training: many networks of one architecture at once, on one device."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from otlmc import _check
 from otlmc.data import Dataset
+from otlmc.networks.config import StackOptimiser, TrainConfig
 from otlmc.networks.evaluation import evaluate, losses
-from otlmc.networks.initialisation import INITIALISATIONS, Initialisation, draw, generators
-from otlmc.networks.mlp import Architecture, Stack
-from otlmc.networks.schedules import Schedule
+from otlmc.networks.initialisation import draw, generators
+from otlmc.networks.mlp import Architecture
+from otlmc.networks.stack import Stack
 
-Optimiser = Literal["sgd", "adamw"]
-MEMORY = 2 * 2**30
-"""Bytes that a chunk of networks may take while it trains."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How networks are trained; the loss is cross-entropy, binary for a single logit.
-
-    Attributes
-    ----------
-    optimiser : {"sgd", "adamw"}
-        Optimiser of ``torch.optim``, with its defaults where nothing else is said.
-    lr : float or tuple of float
-        Peak learning rate; a tuple has one per network, so that a sweep trains as one stack.
-    momentum : float
-        Momentum of SGD.
-    weight_decay : float
-        Coupled for SGD, decoupled for AdamW, as in ``torch.optim``.
-    batch_size, epochs : int
-        Every epoch visits every example once; its last batch may be smaller.
-    schedule : Schedule
-        How the learning rate moves.
-    initialisation : str
-        See :func:`otlmc.networks.draw`.
-    """
-
-    optimiser: Optimiser = "sgd"
-    lr: float | tuple[float, ...] = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    batch_size: int = 128
-    epochs: int = 10
-    schedule: Schedule = field(default_factory=Schedule)
-    initialisation: Initialisation = "torch"
-
-    def __post_init__(self) -> None:
-        _check.one_of("optimiser", self.optimiser, get_args(Optimiser))
-        for rate in self.lr if isinstance(self.lr, tuple) else (self.lr,):
-            _check.number("lr", rate, above=0.0)
-        _check.number("momentum", self.momentum, least=0.0, below=1.0)
-        _check.number("weight_decay", self.weight_decay, least=0.0)
-        _check.positive_int("batch_size", self.batch_size)
-        _check.positive_int("epochs", self.epochs)
-        _check.one_of("initialisation", self.initialisation, INITIALISATIONS)
-
-    def steps_per_epoch(self, examples: int) -> int:
-        """Return the number of batches in ``examples`` examples, the last one included."""
-        return -(-examples // self.batch_size)
+CACHE = 4 * 2**20
+"""Bytes of the largest tensor of a step on a CPU, beyond which chunks of networks are faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +51,16 @@ class TrainResult:
     config: TrainConfig
     seeds: tuple[int, ...]
 
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return one row per network: seed, peak learning rate, losses and errors."""
+        lr = self.config.lr
+        rates = lr if isinstance(lr, tuple) else (lr,) * len(self.seeds)
+        measured = ("train_loss", "train_error", "test_loss", "test_error")
+        return [
+            {"seed": seed, "lr": rate, **{name: float(getattr(self, name)[e]) for name in measured}}
+            for e, (seed, rate) in enumerate(zip(self.seeds, rates, strict=True))
+        ]
+
 
 def train(
     architecture: Architecture,
@@ -103,9 +68,12 @@ def train(
     config: TrainConfig,
     seeds: Sequence[int],
     *,
+    initial: Stack | None = None,
+    first_step: int = 0,
+    masks: Mapping[str, Tensor] | None = None,
     checkpoints: Sequence[int] = (),
     device: torch.device | str | None = None,
-    memory: int = MEMORY,
+    chunk: int | None = None,
     progress: bool = False,
 ) -> TrainResult:
     """Train one network per seed, all of them at once.
@@ -123,12 +91,21 @@ def train(
         How to train.
     seeds : sequence of int
         One per network.
+    initial : Stack, optional
+        Networks to start from, instead of drawing them; they are not changed.
+    first_step : int
+        Step of the schedule and of the batch order at which ``initial`` stands: training takes
+        up there, with a fresh optimiser, and ends where it always ends.
+    masks : mapping of str to Tensor of bool, optional
+        By name of a weight, shape (E, ...) or one for all: where it is false, the weight is 0
+        from the beginning to the end.
     checkpoints : sequence of int
-        Steps after which the networks are kept; 0 keeps the initial ones.
+        Steps after which the networks are kept, counted from step 0; ``first_step`` keeps the
+        initial ones.
     device : device, optional
         CUDA when there is one, else CPU. The networks stay there.
-    memory : int
-        Bytes that may be taken at once: larger stacks train in chunks.
+    chunk : int, optional
+        How many networks train at once; by default what suits the device's memory.
     progress : bool
         Whether to show a progress bar of steps.
 
@@ -141,8 +118,8 @@ def train(
     Raises
     ------
     ValueError
-        If the architecture does not fit the data, ``seeds`` is empty, there is not one learning
-        rate per seed, or a checkpoint lies outside training.
+        If the architecture does not fit the data or ``initial``, ``seeds`` is empty, there is not
+        one learning rate per seed, a mask fits no tensor, or a step lies outside training.
 
     Examples
     --------
@@ -153,38 +130,39 @@ def train(
     True
     """
     seeds = tuple(seeds)
-    rates = _rates(config, len(seeds), len(dataset.train_labels))
+    if initial is None:
+        initial = draw(architecture, seeds, initialisation=config.initialisation)
+    _check_fit(architecture, dataset, initial, len(seeds))
+    rates = config.rates(len(seeds), len(dataset.train_labels))
     total = rates.shape[1]
-    if outside := [step for step in checkpoints if not 0 <= step <= total]:
-        raise ValueError(f"`checkpoints` must lie in 0..{total} steps, got {outside}")
-    if (architecture.widths[0], architecture.widths[-1]) != (dataset.input_dim, dataset.output_dim):
-        raise ValueError(
-            f"`architecture` maps {architecture.widths[0]} inputs to {architecture.widths[-1]} "
-            f"outputs; {dataset.name} needs {dataset.input_dim} and {dataset.output_dim}"
-        )
+    if not 0 <= first_step < total:
+        raise ValueError(f"`first_step` must lie in 0..{total - 1}, got {first_step}")
+    if outside := [step for step in checkpoints if not first_step <= step <= total]:
+        raise ValueError(f"`checkpoints` must lie in {first_step}..{total} steps, got {outside}")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dataset = dataset.to(device)
-    size = _chunk_size(architecture, config, memory)
+    spread = _spread(masks, initial)
+    size = chunk if chunk is not None else _chunk_size(architecture, config, device)
+    steps = range(first_step, total)
+    keep = sorted({*checkpoints, total})
     parts: list[dict[int, Stack]] = []
-    with tqdm(total=total * len(seeds), disable=not progress, unit="step", desc="train") as bar:
-        for start in range(0, len(seeds), size):
-            chunk = slice(start, start + size)
-            initial = draw(architecture, seeds[chunk], initialisation=config.initialisation)
+    with tqdm(total=len(steps) * len(seeds), disable=not progress, unit="step") as bar:
+        for start in range(0, len(seeds), _check.positive_int("chunk", size)):
+            part = slice(start, start + size)
             parts.append(
                 _train_chunk(
-                    initial.to(device),
+                    initial[part].to(device).clone(),
                     dataset,
                     config,
-                    rates[chunk],
-                    seeds[chunk],
-                    keep={*checkpoints, total},
-                    bar=bar,
+                    rates[part],
+                    seeds[part],
+                    {name: mask[part].to(device) for name, mask in spread.items()},
+                    steps=steps,
+                    keep=keep,
+                    advance=bar.update,
                 )
             )
-    kept = {
-        step: Stack.concatenate([part[step] for part in parts])
-        for step in sorted({*checkpoints, total})
-    }
+    kept = {step: Stack.concatenate([part[step] for part in parts]) for step in keep}
     on_train = evaluate(kept[total], dataset.train_inputs, dataset.train_labels)
     on_test = evaluate(kept[total], dataset.test_inputs, dataset.test_labels)
     return TrainResult(
@@ -199,26 +177,45 @@ def train(
     )
 
 
-def _rates(config: TrainConfig, networks: int, examples: int) -> NDArray[np.float64]:
-    """Return the learning rate of every network and step."""
-    peaks = config.lr if isinstance(config.lr, tuple) else (config.lr,) * networks
-    if len(peaks) != networks:
-        raise ValueError(f"`lr` has {len(peaks)} entries for {networks} `seeds`")
-    if not networks:
-        raise ValueError("`seeds` is empty: one seed per network is needed")
-    steps = config.steps_per_epoch(examples)
-    rows = {
-        peak: config.schedule.rates(peak, epochs=config.epochs, steps_per_epoch=steps)
-        for peak in set(peaks)
-    }
-    return np.stack([rows[peak] for peak in peaks])
+def _check_fit(architecture: Architecture, dataset: Dataset, initial: Stack, networks: int) -> None:
+    ends = (architecture.widths[0], architecture.widths[-1])
+    if ends != (dataset.input_dim, dataset.output_dim):
+        raise ValueError(
+            f"`architecture` maps {ends[0]} inputs to {ends[1]} outputs; {dataset.name} needs "
+            f"{dataset.input_dim} and {dataset.output_dim}"
+        )
+    if initial.architecture != architecture or len(initial) != networks:
+        raise ValueError(
+            f"`initial` must hold {networks} networks of {architecture}, got {len(initial)} of "
+            f"{initial.architecture}"
+        )
 
 
-def _chunk_size(architecture: Architecture, config: TrainConfig, memory: int) -> int:
-    """Return how many networks fit: weights, gradients, two moments, activations both ways."""
-    numbers = 4 * architecture.parameter_count
-    numbers += 4 * config.batch_size * sum(architecture.widths)
-    return max(1, _check.positive_int("memory", memory) // (4 * numbers))
+def _spread(masks: Mapping[str, Tensor] | None, stack: Stack) -> dict[str, Tensor]:
+    """Return the masks with one entry for every network."""
+    spread = {}
+    for name, mask in (masks or {}).items():
+        if name not in stack.tensors:
+            raise ValueError(f"`masks` names {name!r}, which is not in {list(stack.tensors)}")
+        shape = stack.tensors[name].shape
+        if mask.dtype != torch.bool or mask.shape not in (shape, shape[1:]):
+            raise ValueError(
+                f"`masks[{name!r}]` must be bool of shape {tuple(shape)} or {tuple(shape[1:])}, "
+                f"got {mask.dtype} of shape {tuple(mask.shape)}"
+            )
+        spread[name] = mask.expand(shape)
+    return spread
+
+
+def _chunk_size(architecture: Architecture, config: TrainConfig, device: torch.device) -> int:
+    """Return how many networks should train at once."""
+    weights = max(shape[0] * shape[1] for shape in architecture.shapes.values() if len(shape) > 1)
+    largest = max(weights, config.batch_size * max(architecture.widths))
+    if device.type != "cuda":
+        return max(1, CACHE // (4 * largest))
+    # Weights, gradients, two moments; activations, their gradients and what autograd keeps.
+    numbers = 4 * architecture.parameter_count + 4 * config.batch_size * sum(architecture.widths)
+    return max(1, torch.cuda.get_device_properties(device).total_memory // 4 // (4 * numbers))
 
 
 def _train_chunk(
@@ -227,51 +224,38 @@ def _train_chunk(
     config: TrainConfig,
     rates: NDArray[np.float64],
     seeds: Sequence[int],
+    masks: Mapping[str, Tensor],
     *,
-    keep: set[int],
-    bar: tqdm,
+    steps: range,
+    keep: Sequence[int],
+    advance: Callable[[int], object],
 ) -> dict[int, Stack]:
-    for tensor in stack.tensors.values():
+    """Train the stack in place and return its states at the steps of ``keep``."""
+    for name, tensor in stack.tensors.items():
+        if name in masks:
+            tensor.mul_(masks[name])
         tensor.requires_grad_()
-    groups, optimiser = _optimiser(stack, config, rates)
-    kept = {0: stack.clone()} if 0 in keep else {}
-    for step, batch in enumerate(_batches(dataset, config, seeds)):
-        logits = stack(dataset.train_inputs[batch])
-        loss = losses(logits, dataset.train_labels[batch]).mean(-1).sum()
-        loss.backward()
-        for networks, group in zip(groups, optimiser.param_groups, strict=True):
-            group["lr"] = float(rates[networks.start, step])
-            for part, whole in zip(group["params"], stack.tensors.values(), strict=True):
-                part.grad = None if whole.grad is None else whole.grad[networks]
-        optimiser.step()
-        for tensor in stack.tensors.values():
-            tensor.grad = None
+    optimiser = StackOptimiser(stack, config, rates)
+    kept = {steps.start: stack.clone()} if steps.start in keep else {}
+    batches = islice(_batches(dataset, config, seeds), steps.start, None)
+    for step, batch in zip(steps, batches, strict=True):
+        inputs, labels = F.embedding(batch, dataset.train_inputs), dataset.train_labels[batch]
+        losses(stack(inputs), labels).mean(-1).sum().backward()
+        optimiser.step(step)
+        for name, mask in masks.items():
+            stack.tensors[name].detach().mul_(mask)
         if step + 1 in keep:
             kept[step + 1] = stack.clone()
-        bar.update(len(stack))
+        advance(len(stack))
     return kept
 
 
-def _optimiser(
-    stack: Stack, config: TrainConfig, rates: NDArray[np.float64]
-) -> tuple[list[slice], torch.optim.Optimizer]:
-    """Return torch's own optimiser over views of the stack, one group per run of equal rates.
-
-    Its updates are elementwise, so a stacked tensor is updated as its networks would be.
-    """
-    bounds = [0, *(np.flatnonzero(np.any(np.diff(rates, axis=0), axis=1)) + 1), len(stack)]
-    groups = [slice(int(start), int(stop)) for start, stop in itertools.pairwise(bounds)]
-    views = [{"params": [t.detach()[g] for t in stack.tensors.values()]} for g in groups]
-    common = {"lr": 0.0, "weight_decay": config.weight_decay, "fused": True}
-    if config.optimiser == "sgd":
-        return groups, torch.optim.SGD(views, momentum=config.momentum, **common)
-    return groups, torch.optim.AdamW(views, **common)
-
-
 def _batches(dataset: Dataset, config: TrainConfig, seeds: Sequence[int]) -> Iterator[Tensor]:
-    """Yield the examples of every step, one row of indices per network."""
-    streams = [generators(seed)[1] for seed in seeds]
+    """Yield the indices of every step: (E, batch), or (batch,) where networks share the order."""
+    shared = config.order_seed
+    streams = [generators(seed)[1] for seed in (seeds if shared is None else [shared])]
     examples, device = len(dataset.train_labels), dataset.train_labels.device
     for _ in range(config.epochs):
         orders = torch.stack([torch.randperm(examples, generator=stream) for stream in streams])
-        yield from orders.to(device).split(config.batch_size, dim=1)
+        orders = orders if shared is None else orders[0]
+        yield from orders.to(device).split(config.batch_size, dim=-1)
