@@ -110,7 +110,7 @@ def plot_against_rate(table: pd.DataFrame, series: str, *, ylabel: str, ax: Axes
     for name, rows in table.groupby(series, sort=False):
         means = rows.groupby("learning_rate")["measured"].agg(["mean", "sem", "count"])
         bars = 2 * means["sem"].fillna(0.0)
-        ax.errorbar(means.index, means["mean"], yerr=bars, label=name, capsize=2, **MATCHINGS[name])
+        ax.errorbar(means.index, means["mean"], yerr=bars, label=name, capsize=2, **MATCHINGS[str(name)])
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel=ylabel)
     ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
@@ -138,7 +138,7 @@ def plot_predicted_cost(table: pd.DataFrame, *, ax: Axes) -> Axes:
     means = groups[values].mean().reset_index()
     rates, layers = sorted(means["learning_rate"].unique()), list(dict.fromkeys(means["layer"]))
     for space, rows in means.groupby("matching", sort=False):
-        look = MATCHINGS[space]
+        look = MATCHINGS[str(space)]
         shift = (rows["layer"].map(layers.index) - (len(layers) - 1) / 2) * 0.2
         x = rows["learning_rate"].map(rates.index) + shift
         ax.vlines(x, rows["lower"], rows["upper"], color=look["color"], lw=5, alpha=0.3)
