@@ -48,7 +48,7 @@ def rank_bound(law: Law, width: int, p: int = 2) -> float:
     >>> round(rank_bound(Gaussian(dim=1), 1024), 6)          # exact in dimension 1
     0.006156
     >>> round(rank_bound(Gaussian(dim=2), 1024), 4)          # the partition bound gives 0.3249
-    0.0960
+    0.096
     """
     if not all(block.marginal.unimodal for block in law.blocks):
         width = min(width, EXACT_WIDTH)
