@@ -176,7 +176,8 @@ def _rich(frame: pd.DataFrame) -> Table:
     """Return a frame as a table for the terminal, numbers with four digits."""
     table = Table()
     for name in frame.columns:
-        table.add_column(str(name), justify="left" if frame[name].dtype.kind in "OU" else "right")
+        justify = "left" if frame[name].dtype.kind in "OU" else "right"
+        table.add_column(str(name), justify=justify, overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))
     return table

@@ -110,7 +110,9 @@ def plot_against_rate(table: pd.DataFrame, series: str, *, ylabel: str, ax: Axes
     for name, rows in table.groupby(series, sort=False):
         means = rows.groupby("learning_rate")["measured"].agg(["mean", "sem", "count"])
         bars = 2 * means["sem"].fillna(0.0)
-        ax.errorbar(means.index, means["mean"], yerr=bars, label=name, capsize=2, **MATCHINGS[str(name)])
+        ax.errorbar(
+            means.index, means["mean"], yerr=bars, label=name, capsize=2, **MATCHINGS[str(name)]
+        )
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel=ylabel)
     ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
