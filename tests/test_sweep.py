@@ -1,0 +1,272 @@
+"""Sweeps: the same table for any workers, and nothing lost when they or the sweep die."""
+
+import csv
+import functools
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sweep_program
+from sweep_program import CONFIGS, Config, deadly, failing, spectrum
+
+from otlmc import sweep
+
+run = functools.partial(sweep.run, progress=False)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The bytes of the table of one worker."""
+    folder = tmp_path_factory.mktemp("one")
+    run(spectrum, CONFIGS, folder=folder)
+    return (folder / "table.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def finished(folder):
+    return sorted(path.stem for path in folder.glob("[!.]*.json"))
+
+
+def test_the_table_is_tidy_and_exact(tmp_path):
+    table = run(spectrum, CONFIGS, folder=tmp_path)
+    columns = ["width", "seed", "shape", "layer", "value", "single", "note"]
+    assert list(table.columns) == columns
+    assert list(table["seed"]) == [config.seed for config in CONFIGS for _ in range(2)]
+    assert set(table["shape"]) == {"2 3"}
+    assert table["value"][0] == next(spectrum(CONFIGS[0]))["value"]
+    with (tmp_path / "table.csv").open(newline="") as stream:
+        written = [float(row["value"]) for row in csv.DictReader(stream) if row["value"]]
+    assert written == list(table["value"].dropna())
+    assert len(finished(tmp_path)) == len(CONFIGS)
+
+
+@pytest.mark.parametrize("jobs", [2, 4])
+def test_workers_leave_the_bytes_alone(tmp_path, expected, jobs):
+    run(spectrum, CONFIGS, folder=tmp_path, jobs=jobs)
+    assert (tmp_path / "table.csv").read_bytes() == expected
+
+
+def test_a_cluster_leaves_the_bytes_alone(tmp_path, expected, cluster):
+    run(spectrum, CONFIGS, folder=tmp_path, scheduler=cluster)
+    assert (tmp_path / "table.csv").read_bytes() == expected
+
+
+def test_resume_computes_only_what_is_missing(tmp_path, expected):
+    run(spectrum, CONFIGS[:7], folder=tmp_path)
+    calls = []
+
+    def counted(config):
+        calls.append(config)
+        return spectrum(config)
+
+    (tmp_path / f"{finished(tmp_path)[0]}.json").write_text('{"records": [')  # damaged
+    run(counted, CONFIGS, folder=tmp_path, resume=True)
+    assert len(calls) == len(CONFIGS) - 7 + 1
+    assert (tmp_path / "table.csv").read_bytes() == expected
+    run(counted, CONFIGS, folder=tmp_path)
+    assert len(calls) == 2 * len(CONFIGS) - 6
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_killed_sweep_resumes_to_the_same_table(tmp_path, expected, jobs):
+    program = [sys.executable, sweep_program.__file__, str(tmp_path), str(jobs)]
+    with subprocess.Popen(program, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not finished(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(np.random.default_rng().uniform(0, 0.3))  # a random moment
+        process.kill()
+    kept = finished(tmp_path)
+    assert 0 < len(kept) < len(CONFIGS)
+    before = {key: (tmp_path / f"{key}.json").stat().st_mtime_ns for key in kept}
+    subprocess.run([*program, "--resume"], check=True)
+    assert (tmp_path / "table.csv").read_bytes() == expected
+    for key, moment in before.items():
+        assert (tmp_path / f"{key}.json").stat().st_mtime_ns == moment
+
+
+@pytest.mark.parametrize("place", ["this machine", "cluster"])
+def test_a_killed_worker_costs_nothing(tmp_path, expected, place, request):
+    workers = (
+        {"jobs": 3}
+        if place == "this machine"
+        else {"scheduler": request.getfixturevalue("cluster")}
+    )
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    run(functools.partial(deadly, trap=trap, times=1), CONFIGS, folder=tmp_path / "out", **workers)
+    assert len(list(trap.iterdir())) == 1
+    assert (tmp_path / "out" / "table.csv").read_bytes() == expected
+
+
+@pytest.mark.parametrize("place", ["this machine", "cluster"])
+def test_a_task_that_always_kills_its_worker_is_reported(tmp_path, expected, place, request):
+    workers = (
+        {"jobs": 3}
+        if place == "this machine"
+        else {"scheduler": request.getfixturevalue("cluster")}
+    )
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    task = functools.partial(deadly, trap=trap, times=10**6)
+    with pytest.raises(sweep.SweepError, match="1 of 12 tasks failed") as caught:
+        run(task, CONFIGS, folder=tmp_path / "out", **workers)
+    assert str(CONFIGS[5]) in str(caught.value)
+    assert len(finished(tmp_path / "out")) == len(CONFIGS) - 1
+    run(spectrum, CONFIGS, folder=tmp_path / "out", resume=True)
+    assert (tmp_path / "out" / "table.csv").read_bytes() == expected
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_failures_are_collected(tmp_path, expected, jobs):
+    with pytest.raises(sweep.SweepError, match="4 of 12 tasks failed") as caught:
+        run(failing, CONFIGS, folder=tmp_path, jobs=jobs)
+    assert "Config(width=64, seed=3, shape=(2, 3)): RuntimeError: diverged at seed 3" in str(
+        caught.value
+    )
+    report = tmp_path / "failures.txt"
+    assert report.read_text().count("Traceback") == 4
+    rows = pd.read_csv(tmp_path / "table.csv")
+    assert sorted(set(rows["width"])) == [8, 200]
+    run(spectrum, CONFIGS, folder=tmp_path, resume=True)
+    assert (tmp_path / "table.csv").read_bytes() == expected
+    assert not report.exists()
+
+
+def test_a_long_list_of_failures_is_cut(tmp_path):
+    configs = [Config(64, seed) for seed in range(8)]
+    with pytest.raises(sweep.SweepError, match=r"\.\.\. and 3 more"):
+        run(failing, configs, folder=tmp_path)
+
+
+def test_a_file_that_cannot_grow_is_named_and_the_finished_tasks_stay(tmp_path):
+    """As on a full disk: records of 4 kB go beyond the largest file that the process may write."""
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from otlmc import cli, sweep\n"
+        "from sweep_program import CONFIGS\n"
+        "def task(config):\n"
+        "    return [{'text': 'x' * (10 if config.seed < 2 else 4000)}]\n"
+        "def main(options):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "    sweep.run(task, CONFIGS, folder=options.out, progress=False)\n"
+        "cli.run(main, cli.Options, args=['--out', sys.argv[1]])\n"
+    )
+    here = str(Path(__file__).parent)
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, cwd=here
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: cannot write")
+    assert "File too large" in ended.stderr
+    assert len(finished(tmp_path)) == 2
+    assert not list(tmp_path.glob(".*"))  # no half-written file is left
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "pigeon://loft"])
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch, address):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(sweep, "_CONNECT_SECONDS", 1)
+    with pytest.raises(ConnectionError, match=f"no dask scheduler answers at {address}"):
+        run(spectrum, CONFIGS, folder=tmp_path, scheduler=address)
+
+
+def test_a_scheduler_that_is_lost_is_named(tmp_path):
+    pytest.importorskip("distributed")
+    contact = tmp_path / "scheduler.json"
+    program = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
+    program += ["--no-dashboard", "--scheduler-file", str(contact)]
+    here = Path(__file__).parent  # the scheduler must be able to import the tasks
+    with subprocess.Popen(program, stderr=subprocess.DEVNULL, cwd=here) as process:
+        while not contact.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        address = json.loads(contact.read_text())["address"]
+        killer = threading.Timer(0.5, process.kill)  # it has no workers: the tasks wait
+        killer.start()
+        with pytest.raises(ConnectionError, match=f"lost the dask scheduler at {address}"):
+            run(spectrum, CONFIGS, folder=tmp_path / "out", scheduler=address)
+        killer.join()
+
+
+def test_without_dask_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match=r"otlmc\[cluster\]"):
+        run(spectrum, CONFIGS, folder=tmp_path, scheduler="tcp://127.0.0.1:9")
+
+
+def test_threads_of_the_caller_are_restored(tmp_path):
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info()]
+
+    before, inside = threads(), []
+    run(lambda config: inside.append(threads()) or [], CONFIGS[:1], folder=tmp_path)
+    assert set(inside[0]) == {1}
+    assert threads() == before
+
+
+@dataclass
+class Thawed:
+    width: int
+
+
+@pytest.mark.parametrize(
+    ("configs", "error", "message"),
+    [
+        ([CONFIGS[0], CONFIGS[0]], ValueError, "`configs` must all be different"),
+        ([Thawed(1)], TypeError, "Thawed is not"),
+        ([{"width": 1}], TypeError, "`configs` must hold frozen dataclasses"),
+        ([Config], TypeError, "`configs` must hold frozen dataclasses"),
+        ([Config(1, 2, shape=[3])], TypeError, "field `shape` of Config must be a number"),
+    ],
+)
+def test_configurations_that_are_refused(tmp_path, configs, error, message):
+    with pytest.raises(error, match=message):
+        run(spectrum, configs, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [({"value": [1, 2]}, "column `value` of a record must be a scalar"), ({"seed": 1}, "'seed'")],
+)
+def test_records_that_are_refused(tmp_path, record, message):
+    with pytest.raises(sweep.SweepError, match=message):
+        run(lambda config: [record], CONFIGS[:1], folder=tmp_path)
+
+
+@pytest.mark.parametrize("option", ["jobs", "threads"])
+def test_options_that_are_refused(tmp_path, option):
+    with pytest.raises(ValueError, match=f"`{option}`"):
+        run(spectrum, CONFIGS, folder=tmp_path, **{option: 0})
+
+
+def test_keys_tell_types_and_values_apart():
+    other = make_dataclass("Other", [("width", int), ("seed", int)], frozen=True)
+    configs = [Config(1, 2), Config(2, 1), Config(1.0, 2), Config("1", 2), other(1, 2)]
+    assert len({sweep._key(config) for config in configs}) == len(configs)
+
+
+def test_files_of_finished_tasks_are_readable(tmp_path):
+    run(spectrum, CONFIGS[:1], folder=tmp_path)
+    [key] = finished(tmp_path)
+    content = json.loads((tmp_path / f"{key}.json").read_text())
+    assert content["records"][0]["layer"] == 0
+    assert content["seconds"] >= 0
