@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn, Protocol, TypeVar
 import pandas as pd
 import torch
 import tyro
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -174,7 +175,7 @@ def write_outputs(
 
 def _rich(frame: pd.DataFrame) -> Table:
     """Return a frame as a table for the terminal, numbers with four digits."""
-    table = Table()
+    table = Table(box=box.HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for name in frame.columns:
         justify = "left" if frame[name].dtype.kind in "OU" else "right"
         table.add_column(str(name), justify=justify, overflow="fold")
