@@ -10,6 +10,7 @@ from scipy import sparse, stats
 from scipy.spatial.distance import cdist
 
 from otlmc import _check
+from otlmc.laws import Law
 from otlmc.results import Comparison, RateFit, Transport
 
 Array = NDArray[np.float64]
@@ -25,15 +26,6 @@ class Sampler(Protocol):
 
     def __call__(self, width: int, /, *, rng: np.random.Generator) -> Array:
         """Draw the points."""
-        ...
-
-
-class Law(Protocol):
-    """An object that draws points by its method ``sample``, as those of :mod:`otlmc.laws`."""
-
-    @property
-    def sample(self) -> Sampler:
-        """The sampler."""
         ...
 
 
