@@ -9,10 +9,10 @@ import torch
 from numpy.typing import ArrayLike
 
 from otlmc import _check
+from otlmc.data import cifar, mnist
 from otlmc.data.dataset import DataError, Dataset
-from otlmc.data.mnist import STANDARD, fetch_mnist, read_mnist
 
-Name = Literal["moons", "digits", "mnist"]
+Name = Literal["moons", "digits", "mnist", "cifar10"]
 Normalisation = Literal["unit", "standard"]
 NAMES: tuple[str, ...] = get_args(Name)
 FOLDER_VARIABLE = "OTLMC_DATA"
@@ -27,16 +27,18 @@ def load(
 ) -> Dataset:
     """Load a data set as flattened, normalised tensors on the CPU.
 
-    ========  =============  ==========================================================
+    ========  =============  ===============================================================
     name      train + test   normalisation (the first is the default)
-    ========  =============  ==========================================================
+    ========  =============  ===============================================================
     moons     512 + 512      ``"standard"``: training mean 0 and variance 1 per feature
     digits    1297 + 500     ``"unit"``: pixels / 16
     mnist     60000 + 10000  ``"unit"``: pixels / 255; ``"standard"``: (p - .1307) / .3081
-    ========  =============  ==========================================================
+    cifar10   50000 + 10000  ``"unit"``: pixels / 255; ``"standard"``: mean 0, variance 1 by colour
+    ========  =============  ===============================================================
 
-    Moons and digits come from scikit-learn. MNIST is read from its IDX files, and fetched from
-    OpenML only if no folder is named.
+    Moons and digits come from scikit-learn. MNIST is read from its IDX files, plain or gzipped, and
+    fetched from OpenML only if no folder is named. CIFAR-10 is read from its binary or its Python
+    layout; a row holds the red, green and blue planes.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ def load(
     normalisation : {"unit", "standard"}, optional
         See the table.
     rng : int, Generator or SeedSequence
-        Draws the moons and splits the digits. The files have a split of their own.
+        Draws the moons (an int is scikit-learn's ``random_state``) and splits the digits. The
+        files have a split of their own.
 
     Raises
     ------
@@ -65,13 +68,14 @@ def load(
     """
     _check.one_of("name", name, NAMES)
     default = "standard" if name == "moons" else "unit"
-    allowed = ("unit", "standard") if name == "mnist" else (default,)
+    allowed = ("unit", "standard") if name in ("mnist", "cifar10") else (default,)
     chosen = _check.one_of("normalisation", normalisation or default, allowed)
     if name == "moons":
-        return _moons(np.random.default_rng(rng))
+        return _moons(rng)
     if name == "digits":
         return _digits(np.random.default_rng(rng))
-    return _mnist(_folder(data_dir), chosen)
+    folder = _folder(data_dir)
+    return _mnist(folder, chosen) if name == "mnist" else _cifar10(folder, chosen)
 
 
 def _folder(data_dir: Path | str | None) -> Path | None:
@@ -85,10 +89,11 @@ def _folder(data_dir: Path | str | None) -> Path | None:
     return folder
 
 
-def _moons(rng: np.random.Generator) -> Dataset:
+def _moons(rng: int | np.random.Generator | np.random.SeedSequence) -> Dataset:
     from sklearn.datasets import make_moons
 
-    drawn = make_moons(1024, noise=0.1, random_state=int(rng.integers(2**32)))
+    seed = rng if isinstance(rng, int) else int(np.random.default_rng(rng).integers(2**32))
+    drawn = make_moons(1024, noise=0.1, random_state=seed)
     inputs, labels = map(np.asarray, drawn)
     mean, deviation = inputs[:512].mean(axis=0), inputs[:512].std(axis=0)
     inputs = (inputs - mean) / deviation
@@ -108,17 +113,42 @@ def _digits(rng: np.random.Generator) -> Dataset:
 
 
 def _mnist(folder: Path | None, normalisation: str) -> Dataset:
-    arrays = fetch_mnist() if folder is None else read_mnist(folder)
-    mean, deviation = STANDARD if normalisation == "standard" else (0.0, 1.0)
+    arrays = mnist.fetch_mnist() if folder is None else mnist.read_mnist(folder)
+    source = f"MNIST from {'OpenML' if folder is None else 'IDX files'}"
+    return _images("mnist", arrays, source, mnist.STANDARD, normalisation)
+
+
+def _cifar10(folder: Path | None, normalisation: str) -> Dataset:
+    if folder is None:
+        raise DataError(
+            "CIFAR-10 is read from its files: put cifar-10-batches-bin (or -py) into a folder and "
+            f"name that by --data-dir (data_dir=...) or by the variable {FOLDER_VARIABLE}"
+        )
+    arrays = cifar.read_cifar10(folder)
+    return _images("cifar10", arrays, "CIFAR-10 from files", cifar.STANDARD, normalisation)
+
+
+def _images(
+    name: str,
+    arrays: mnist.Arrays,
+    source: str,
+    standard: tuple[ArrayLike, ArrayLike],
+    normalisation: str,
+) -> Dataset:
+    """Scale bytes to [0, 1], then by the mean and deviation of their colour if that is wanted."""
     train, train_labels, test, test_labels = arrays
 
     def normalise(pixels: np.ndarray) -> np.ndarray:
-        return (pixels.astype(np.float32) / 255 - np.float32(mean)) / np.float32(deviation)
+        unit = pixels.astype(np.float32) / 255
+        if normalisation == "unit":
+            return unit
+        mean, deviation = (np.array(p, dtype=np.float32).reshape(-1, 1) for p in standard)
+        planes = unit.reshape(len(unit), len(mean), -1)
+        return ((planes - mean) / deviation).reshape(unit.shape)
 
-    scaling = "pixels / 255" + (f", ({mean}, {deviation})" if normalisation == "standard" else "")
-    provenance = f"MNIST from {'OpenML' if folder is None else 'IDX files'}, {scaling}"
+    scaling = "pixels / 255" + (f", standardised by {standard}" * (normalisation == "standard"))
     split = (normalise(train), train_labels, normalise(test), test_labels)
-    return _dataset("mnist", split, provenance)
+    return _dataset(name, split, f"{source}, {scaling}")
 
 
 def _dataset(

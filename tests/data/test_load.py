@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import struct
 
 import numpy as np
@@ -36,7 +37,8 @@ def test_moons_are_standardised_and_reproducible():
     np.testing.assert_allclose(moons.train_inputs.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(moons.train_inputs.std(0, correction=0), 1, rtol=1e-5)
     assert torch.equal(moons.train_inputs, data.load("moons", rng=0).train_inputs)
-    assert not torch.equal(moons.train_inputs, data.load("moons", rng=1).train_inputs)
+    for other in (1, np.random.default_rng(0)):
+        assert not torch.equal(moons.train_inputs, data.load("moons", rng=other).train_inputs)
 
 
 def test_digits_split_holds_every_image_once():
@@ -67,14 +69,22 @@ def test_mnist_from_idx_files(mnist_folder, inside, monkeypatch):
 
 
 def test_without_a_folder_mnist_comes_from_openml(monkeypatch):
+    pixels = np.zeros((70_000, 4), np.uint8)
+    pixels[60_000:] = 255
+    labels = np.array([str(i % 10) for i in range(70_000)])
     monkeypatch.delenv("OTLMC_DATA", raising=False)
-    monkeypatch.setattr(
-        "sklearn.datasets.fetch_openml",
-        lambda *_, **__: (np.full((70_000, 784), 255, np.uint8), np.array(["7"] * 70_000)),
-    )
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda *_, **__: (pixels, labels))
+    with pytest.raises(data.DataError, match=r"shape \(70000, 4\) that is not MNIST"):
+        data.load("mnist")
+    classes = labels.astype(np.uint8)
+    digests = [
+        hashlib.sha256(pixels[part].tobytes() + classes[part].tobytes()).hexdigest()
+        for part in (slice(60_000), slice(60_000, None))
+    ]
+    monkeypatch.setattr("otlmc.data.mnist.DIGESTS", digests)
     mnist = data.load("mnist")
-    assert mnist.train_inputs.shape == (60_000, 784) and mnist.test_inputs.shape == (10_000, 784)
-    assert mnist.train_inputs.unique().item() == 1.0 and mnist.train_labels.unique().item() == 7
+    assert mnist.train_inputs.shape == (60_000, 4) and mnist.test_inputs.shape == (10_000, 4)
+    assert not mnist.train_inputs.any() and (mnist.test_inputs == 1).all()
     assert "OpenML" in mnist.provenance
 
 
