@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
@@ -21,7 +22,9 @@ TRUNCATED_DEVIATION = 0.87962566103423978
 
 def generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
     """Return the two independent CPU streams of a network: its weights, its batch order."""
-    words = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"`seeds` must be integers of at least 0, got {seed!r}")
+    words = np.random.SeedSequence(int(seed)).generate_state(2, np.uint64)
     weights, order = (torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in words)
     return weights, order
 

@@ -210,7 +210,9 @@ def _spread(masks: Mapping[str, Tensor] | None, stack: Stack) -> dict[str, Tenso
 def _chunk_size(architecture: Architecture, config: TrainConfig, device: torch.device) -> int:
     """Return how many networks should train at once."""
     weights = max(shape[0] * shape[1] for shape in architecture.shapes.values() if len(shape) > 1)
-    largest = max(weights, config.batch_size * max(architecture.widths))
+    # Inputs count for each network, unless all see the same ones.
+    widths = architecture.widths if config.order_seed is None else architecture.widths[1:]
+    largest = max(weights, config.batch_size * max(widths))
     if device.type != "cuda":
         return max(1, CACHE // (4 * largest))
     # Weights, gradients, two moments; activations, their gradients and what autograd keeps.

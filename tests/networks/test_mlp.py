@@ -129,6 +129,9 @@ def test_bad_arguments_are_named():
         Stack.of([])
     with pytest.raises(ValueError, match="`seeds` is empty"):
         draw(SMALL, [])
+    for seed in (-1, 0.5):
+        with pytest.raises(ValueError, match="`seeds` must be integers of at least 0, got"):
+            draw(SMALL, [seed])
     with pytest.raises(ValueError, match="`initialisation` must be one of"):
         draw(SMALL, [0], initialisation="zeros")
     with pytest.raises(ValueError, match="`labels` has 2 entries for 3"):
