@@ -102,8 +102,8 @@ def test_the_moons_zoo_and_its_reduction(width):
     )
     result = train(Architecture(widths=(2, width, 1)), moons, config, range(12), device="cpu")
     mean, deviation = PUBLISHED_TRAIN_LOSS[width]
-    # The published numbers are rounded to .001, and .0005 counts as .001.
-    assert abs(result.train_loss.mean() - mean) <= 2 * deviation + 0.001
+    # Both published numbers are rounded to .001, so either may be .0005 more.
+    assert abs(result.train_loss.mean() - mean) <= 0.0005 + 2 * (deviation + 0.0005)
     if width < 16:
         return
     reduced = [reduce_redundancy(network) for network in result.stack]
