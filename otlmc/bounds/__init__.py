@@ -1,5 +1,6 @@
-"""Explicit bounds: two samples, two-layer networks, and the width that they ask for."""
+"""Explicit bounds: two samples, two-layer and deep networks, and the width that they ask for."""
 
+from otlmc.bounds.deep import DeepReLU
 from otlmc.bounds.partition import partition_bound
 from otlmc.bounds.rank import rank_bound
 from otlmc.bounds.rate_distortion import rate_distortion, rate_for_distortion
@@ -8,6 +9,7 @@ from otlmc.bounds.two_sample import lower, upper
 from otlmc.bounds.width import min_width
 
 __all__ = [
+    "DeepReLU",
     "TwoLayer",
     "lower",
     "min_width",

@@ -1,0 +1,110 @@
+"""Kernels of infinitely wide layers: the covariances that the data give to the pre-activations.
+
+A layer computes ``z = (s / sqrt(fan in)) W phi + b beta`` with W and beta standard Gaussian, so
+that the pre-activations of a unit on n examples are Gaussian with covariance ``s^2 K + b^2``, K the
+mean product of the activations below. When that layer is wide, K is the kernel of its activation.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from otlmc import _check
+
+Array = NDArray[np.float64]
+Activation = Literal["relu", "erf", "linear"]
+
+
+def activation_kernel(covariance: ArrayLike, activation: Activation = "relu") -> Array:
+    """Return E[sigma(z) sigma(z)^T] for Gaussian pre-activations z, in closed form.
+
+    Parameters
+    ----------
+    covariance : array_like, shape (n, n)
+        Covariance of z, with a positive diagonal.
+    activation : {"relu", "erf", "linear"}
+        ReLU: the arc-cosine kernel of degree 1 (Cho and Saul 2009), E relu(z)^2 = Var(z) / 2.
+        erf: the arc-sine kernel (Williams 1996).
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square and finite with a positive diagonal.
+
+    Examples
+    --------
+    >>> activation_kernel([[1.0, 0.0], [0.0, 1.0]]).round(4)      # 1 / 2 and 1 / (2 pi)
+    array([[0.5   , 0.1592],
+           [0.1592, 0.5   ]])
+    """
+    _check.one_of("activation", activation, get_args(Activation))
+    values = _check.finite("covariance", covariance, ndim=2)
+    variances = np.diag(values)
+    if values.shape[0] != values.shape[1] or variances.min() <= 0:
+        raise ValueError("`covariance` must be square with a positive diagonal")
+    if activation == "linear":
+        return values.copy()
+    if activation == "erf":
+        scale = np.sqrt(1 + 2 * variances)
+        return 2 / np.pi * np.arcsin(2 * values / np.outer(scale, scale))
+    scale = np.sqrt(np.outer(variances, variances))
+    cosine = np.clip(values / scale, -1.0, 1.0)
+    angle = np.arccos(cosine)
+    return scale / (2 * np.pi) * (np.sqrt(1 - cosine**2) + (np.pi - angle) * cosine)
+
+
+def preactivation_covariances(
+    inputs: ArrayLike,
+    layers: int,
+    *,
+    weight_std: float = 2**0.5,
+    bias_std: float = 0.0,
+    activation: Activation = "relu",
+) -> list[Array]:
+    """Return the covariance of the pre-activations of every hidden layer, shape (n, n) each.
+
+    Exact for layers 1 and 2 whatever the width, and the limit of infinite width above.
+
+    Parameters
+    ----------
+    inputs : array_like, shape (n, d)
+        The data.
+    layers : int
+        Hidden layers.
+    weight_std, bias_std : float
+        s and b: weights have standard deviation s / sqrt(fan in), biases b.
+    activation : {"relu", "erf", "linear"}
+        The activation of the hidden layers.
+
+    Examples
+    --------
+    >>> [k.round(3).tolist() for k in preactivation_covariances([[1.0, 0.0]], 2)]
+    [[[1.0]], [[1.0]]]
+    """
+    data = _check.finite("inputs", inputs, ndim=2)
+    _check.positive_int("layers", layers)
+    weight_std = _check.number("weight_std", weight_std, above=0.0)
+    bias_std = _check.number("bias_std", bias_std, least=0.0)
+    below = data @ data.T / data.shape[1]
+    covariances = []
+    for layer in range(layers):
+        if layer:
+            below = activation_kernel(covariances[-1], activation)
+        covariances.append(weight_std**2 * below + bias_std**2)
+    return covariances
+
+
+def spectrum(covariance: ArrayLike) -> Array:
+    """Return the eigenvalues of ``covariance / n``, descending: the law of a unit on the data.
+
+    The squared distance of two units is the mean over the n examples of their squared difference.
+
+    Examples
+    --------
+    >>> spectrum([[2.0, 0.0], [0.0, 4.0]])
+    array([2., 1.])
+    """
+    values = _check.finite("covariance", covariance, ndim=2)
+    eigenvalues = np.linalg.eigvalsh(values)[::-1] / len(values)
+    return np.where(eigenvalues > 1e-13 * eigenvalues[0], eigenvalues, 0.0)

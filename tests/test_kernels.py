@@ -1,0 +1,45 @@
+"""Kernels against quadrature."""
+
+import numpy as np
+import pytest
+from scipy.special import erf
+
+from otlmc import kernels
+
+SIGMA = {"relu": lambda z: np.maximum(z, 0), "erf": erf, "linear": lambda z: z}
+
+
+@pytest.mark.parametrize("activation", SIGMA)
+@pytest.mark.parametrize("correlation", [-1.0, -0.6, 0.0, 0.3, 0.99, 1.0])
+def test_closed_form_is_the_gaussian_expectation(activation: str, correlation: float) -> None:
+    first, second = 1.3, 0.7
+    covariance = np.array(
+        [[first**2, correlation * first * second], [correlation * first * second, second**2]]
+    )
+    radius, weight = np.polynomial.legendre.leggauss(200)  # polar coordinates meet the kinks evenly
+    r = 6.0 * (radius + 1)
+    angle = (np.arange(20_000) + 0.5) / 20_000 * 2 * np.pi
+    x, y = np.outer(r, np.cos(angle)), np.outer(r, np.sin(angle))
+    sigma = SIGMA[activation]
+    values = sigma(first * x) * sigma(second * (correlation * x + np.sqrt(1 - correlation**2) * y))
+    expected = 6.0 * weight @ (r * np.exp(-(r**2) / 2) * values.mean(axis=1))
+    kernel = kernels.activation_kernel(covariance, activation)
+    assert kernel[0, 1] == pytest.approx(expected, abs=2e-7)
+    assert kernel[1, 0] == kernel[0, 1]
+
+
+def test_second_layer_is_exact_at_finite_width() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 4))
+    expected = kernels.preactivation_covariances(x, 2, weight_std=1.5, bias_std=0.3)[1]
+    weights = rng.standard_normal((200_000, 4)) * 1.5 / 2
+    phi = np.maximum(weights @ x.T + 0.3 * rng.standard_normal((200_000, 1)), 0)
+    products = 1.5**2 * phi[:, :, None] * phi[:, None, :] + 0.3**2
+    error = products.std(0) / np.sqrt(len(products))
+    assert (np.abs(products.mean(0) - expected) <= 5 * error).all()
+
+
+@pytest.mark.parametrize("covariance", [[[1.0, 0.0]], [[0.0]], [[np.nan]]])
+def test_bad_covariances_are_refused(covariance) -> None:
+    with pytest.raises(ValueError, match="`covariance`"):
+        kernels.activation_kernel(covariance)
