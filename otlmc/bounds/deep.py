@@ -145,7 +145,7 @@ class DeepReLU:
     def deviation(self, widths: int | Sequence[int], *, confidence: float | None = None) -> Bound:
         """Upper bound on the root mean square deviation of the output from the straight line.
 
-        It holds at every t of the path: sqrt(E |y_t - (1-t) y_A - t y_B|^2) per output, the
+        It holds at every t of the path: ``sqrt(E |y_t - (1-t) y_A - t y_B|^2)`` per output, the
         expectation over both networks and the data; the largest over a grid of t is returned.
 
         Parameters
