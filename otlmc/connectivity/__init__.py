@@ -1,7 +1,19 @@
 """Connectivity: what lies between networks in the space of their parameters."""
 
+from otlmc.connectivity.features import features
 from otlmc.connectivity.interpolation import Interpolation
 from otlmc.connectivity.paths import path
-from otlmc.results import PathReport
+from otlmc.connectivity.report import FeatureReport, PathReport, PlaneReport, SimplexReport
+from otlmc.connectivity.simplices import plane, simplex
 
-__all__ = ["Interpolation", "PathReport", "path"]
+__all__ = [
+    "FeatureReport",
+    "Interpolation",
+    "PathReport",
+    "PlaneReport",
+    "SimplexReport",
+    "features",
+    "path",
+    "plane",
+    "simplex",
+]

@@ -1,13 +1,26 @@
 """Networks between networks: theta = sum of w_k theta_k, and their outputs."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from otlmc.matching.pairwise import check_shapes
 from otlmc.matching.permutation import state_of
+
+AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What recalibration changes: tensors of the state, and y -> scale y + shift after layers."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    rescaled: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
 
 class Interpolation:
@@ -30,49 +43,70 @@ class Interpolation:
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
-        self.states = [_state(k, net) for k, net in enumerate(networks)]
-        for k, state in enumerate(self.states[1:], start=1):
-            for key in self.states[0] | state:
-                shapes = [tuple(s[key].shape) if key in s else "missing" for s in self.states]
-                if shapes[0] != shapes[k]:
-                    raise ValueError(
-                        f"the architectures differ: tensor {key!r} is {shapes[0]} in network 0 "
-                        f"and {shapes[k]} in network {k}"
-                    )
+        for k, network in enumerate(networks):
+            if not isinstance(network, nn.Module):
+                raise TypeError(f"network {k} must be an nn.Module, got {type(network).__name__}")
+        self.states = [state_of(network) for network in networks]
+        check_shapes({f"network {k}": state for k, state in enumerate(self.states)})
         self.network = copy.deepcopy(networks[0]).eval()
         self._first: list[nn.Module] = []
         self._given = _Given()
         self._batch: Tensor | None = None
-        self._searched = False
 
     def load(self, batch: Tensor) -> None:
         """Take a batch of inputs: run the first layer of every network on it."""
         with torch.no_grad():
-            if not self._searched:
+            if self._batch is None:
                 self._split(batch)
-                self._searched = True
             self._batch = batch
             self._ends = [layer(batch) for layer in self._first]
 
-    def outputs(self, weights: Sequence[float]) -> Tensor:
+    def outputs(self, weights: Sequence[float], correction: Correction | None = None) -> Tensor:
         """Return the outputs of the network sum of w_k theta_k on the loaded batch."""
         if self._batch is None:
             raise RuntimeError("call load(batch) first")
-        mixed = {
-            key: _combine([state[key] for state in self.states], weights)
-            for key in self.network.state_dict()
-        }
-        with torch.no_grad():
+        correction = correction or Correction()
+        mixed = self.mix(weights) | correction.tensors
+        with torch.no_grad(), self._rescaled(correction.rescaled):
             if self._first:
                 self._given.value = _combine(self._ends, weights)
             return functional_call(self.network, mixed, (self._batch,))
 
+    def mix(self, weights: Sequence[float]) -> dict[str, Tensor]:
+        """Return the combined tensors (without those of a shared first layer)."""
+        keys = self.network.state_dict()
+        return {key: _combine([s[key] for s in self.states], weights) for key in keys}
+
+    def affine_layers(self) -> dict[str, nn.Module]:
+        """Return the linear and convolutional layers, in the order of registration."""
+        return {
+            name: module
+            for name, module in self.network.named_modules()
+            if isinstance(module, (*AFFINE, _Given))
+        }
+
+    def is_first(self, module: nn.Module) -> bool:
+        """Whether a module stands for the shared first layer."""
+        return module is self._given
+
+    @contextmanager
+    def _rescaled(self, rescaled: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[None]:
+        handles = [
+            self.network.get_submodule(name).register_forward_hook(_rescaler(*change))
+            for name, change in rescaled.items()
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
     def _split(self, batch: Tensor) -> None:
-        """Replace the first layer, if it is the only reader of the raw input and is used once."""
+        """Replace the first layer, if it reads the raw input and is used once."""
         calls: list[tuple[str, Tensor]] = []
         handles = []
         for name, module in self.network.named_modules():
-            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and name:
+            if isinstance(module, AFFINE) and name:
 
                 def record(_: nn.Module, args: tuple[Tensor, ...], name: str = name) -> None:
                     calls.append((name, args[0]))
@@ -82,15 +116,15 @@ class Interpolation:
         for handle in handles:
             handle.remove()
         names = [name for name, _ in calls]
-        if not names or names.count(names[0]) > 1 or not torch.equal(calls[0][1], batch[:1]):
+        if not names or names.count(names[0]) > 1:
+            return
+        if calls[0][1].shape != batch[:1].shape or not torch.equal(calls[0][1], batch[:1]):
             return
         name = names[0]
         for state in self.states:
             layer = copy.deepcopy(self.network.get_submodule(name))
-            prefix = f"{name}."
-            layer.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            )
+            own = {k: state[f"{name}.{k}"] for k in layer.state_dict()}
+            layer.load_state_dict(own)
             self._first.append(layer)
         parent, _, child = name.rpartition(".")
         setattr(self.network.get_submodule(parent), child, self._given)
@@ -105,21 +139,23 @@ class _Given(nn.Module):
         return self.value
 
 
+def channels_first(values: Tensor, vector: Tensor) -> Tensor:
+    """Return a vector of channels in a shape that broadcasts over what a layer put out."""
+    return vector if values.ndim == 2 else vector.reshape(-1, *[1] * (values.ndim - 2))
+
+
+def _rescaler(scale: Tensor, shift: Tensor):  # a hook as torch wants it
+    def hook(_: nn.Module, args: object, output: Tensor) -> Tensor:
+        return output * channels_first(output, scale) + channels_first(output, shift)
+
+    return hook
+
+
 def _combine(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Return the sum of w_k x_k; counters are taken from the first network."""
     if not tensors[0].is_floating_point():
-        return tensors[0]
+        return tensors[0].clone()
     total = tensors[0] * weights[0]
     for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
-        total = total.add(tensor, alpha=weight)
+        total = total.add(tensor.to(total.device), alpha=weight)
     return total
-
-
-def _state(k: int, network: nn.Module) -> dict[str, Tensor]:
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"network {k} must be an nn.Module, got {type(network).__name__}")
-    state = state_of(network)
-    for key, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(f"network {k}: tensor {key!r} holds NaN or infinite entries")
-    return state

@@ -1,15 +1,19 @@
-"""Loss and error along the straight path between two networks."""
+"""The straight path between two networks."""
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from otlmc import _check
+from otlmc.connectivity.evaluation import evaluate
 from otlmc.connectivity.interpolation import Interpolation
-from otlmc.matching.moments import Inputs, batches
-from otlmc.results import PathReport
+from otlmc.connectivity.recalibration import Recalibration
+from otlmc.connectivity.report import PathReport
+from otlmc.matching.moments import Inputs
+from otlmc.matching.permutation import Permutation
+from otlmc.matching.record import Matching
+
+_COPY_DISTANCE = 0.25
 
 
 def path(
@@ -18,13 +22,14 @@ def path(
     inputs: Inputs,
     labels: ArrayLike | Tensor,
     *,
+    permutation: Permutation | Matching | None = None,
     points: int | ArrayLike = 11,
     on: str = "test",
+    recalibrate: Recalibration = "none",
+    recalibrate_on: Inputs | None = None,
     batch_size: int = 4096,
 ) -> PathReport:
-    """Measure the networks theta(t) = (1 - t) theta_A + t theta_B.
-
-    Permute B first (``match(a, b, ...).permutation.apply(b)``); the path permutes nothing.
+    """Measure the networks theta(t) = (1 - t) theta_A + t P theta_B.
 
     Parameters
     ----------
@@ -33,17 +38,25 @@ def path(
         They are run in evaluation mode and not changed.
     inputs, labels : array or Tensor
         The set over which loss and error are averaged; labels are class numbers.
+    permutation : Permutation or Matching, optional
+        Applied to B. The report then holds the path without it too, as ``unpermuted``.
     points : int or array
         An odd number of equidistant t in [0, 1], or an increasing grid with 0, 1/2 and 1.
     on : str
         The name of the set, for the record.
+    recalibrate : {"none", "batchnorm", "repair"}
+        Whether every network on the path gets fresh BatchNorm statistics, or hidden units
+        rescaled to the interpolated mean and standard deviation (REPAIR).
+    recalibrate_on : array or Tensor, optional
+        The data for that, usually training inputs; ``inputs`` if not given.
     batch_size : int
         Samples per forward pass.
 
     Returns
     -------
     PathReport
-        Loss and error at every t, with barrier, epsilon and midpoint of both.
+        Loss, error and deviation at every t, the loss at the fitted softmax temperature, and
+        barrier, epsilon and midpoint of all.
 
     Raises
     ------
@@ -51,74 +64,77 @@ def path(
         If the architectures differ, the grid lacks 0, 1/2 or 1, or a weight, input or label is
         not usable.
 
+    Notes
+    -----
+    The temperature is fitted at every t on the set itself, so the calibrated loss is the least
+    that rescaling the logits can reach. The logits of all points are held in memory for that.
+
     Examples
     --------
+    >>> import torch
     >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     >>> report = path(net, net, torch.randn(20, 4), torch.zeros(20, dtype=torch.int64), points=3)
-    >>> bool(abs(report.loss_barrier) < 1e-6)
-    True
+    >>> bool(abs(report.loss_barrier) < 1e-6), report.relation
+    (True, 'copy')
     """
-    t = _grid(points)
-    between = Interpolation([a, b])
-    loss, error, samples = evaluate(
-        between, [(1 - s, s) for s in t], inputs, labels, batch_size=batch_size
+    t = grid(points)
+    moved, name = b, "none"
+    if permutation is not None:
+        name = permutation.method if isinstance(permutation, Matching) else "given"
+        if isinstance(permutation, Matching):
+            permutation = permutation.permutation
+        moved = permutation.apply(b)
+    between = Interpolation([a, moved])
+    relation = _relation(between)
+    found = evaluate(
+        between,
+        [(1 - s, s) for s in t],
+        inputs,
+        labels,
+        batch_size=batch_size,
+        recalibration=recalibrate,
+        recalibrate_on=recalibrate_on,
     )
-    return PathReport(t=t, loss=loss, error=error, on=on, samples=samples)
+    unpermuted = None
+    if permutation is not None:
+        unpermuted = path(
+            a,
+            b,
+            inputs,
+            labels,
+            points=t,
+            on=on,
+            recalibrate=recalibrate,
+            recalibrate_on=recalibrate_on,
+            batch_size=batch_size,
+        ).related(relation)
+    return PathReport(
+        t=t,
+        loss=found.loss,
+        error=found.error,
+        deviation=found.deviation,
+        temperature=found.temperature,
+        calibrated_loss=found.calibrated_loss,
+        on=on,
+        samples=found.samples,
+        permutation=name,
+        recalibrate=recalibrate,
+        relation=relation,
+        unpermuted=unpermuted,
+    )
 
 
-def evaluate(
-    between: Interpolation,
-    weights: list[tuple[float, ...]],
-    inputs: Inputs,
-    labels: ArrayLike | Tensor,
-    *,
-    batch_size: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Return mean loss and mean error of every combination, and the number of samples."""
-    targets = _labels(labels, len(inputs))
-    batch_size = _check.positive_int("batch_size", batch_size)
-    loss, error = np.zeros(len(weights)), np.zeros(len(weights))
-    chunks = batches(between.network, inputs, batch_size)
-    for batch, target in zip(chunks, targets.split(batch_size), strict=True):
-        between.load(batch)
-        for i, weight in enumerate(weights):
-            logits = between.outputs(weight)
-            batch_loss, batch_error = _sums(logits, target.to(logits.device))
-            loss[i] += batch_loss
-            error[i] += batch_error
-    return loss / len(targets), error / len(targets), len(targets)
+def _relation(between: Interpolation) -> str:
+    """Say whether the ends are near in parameters: ``"copy"`` or ``"independent"``."""
+    names = [key for key, _ in between.network.named_parameters()]
+    a, b = between.states
+    apart = sum(float((a[n] - b[n].to(a[n].device)).double().square().sum()) for n in names)
+    norm = sum(float(a[n].double().square().sum()) for n in names)
+    return "copy" if apart <= _COPY_DISTANCE**2 * norm else "independent"
 
 
-def _sums(logits: Tensor, target: Tensor) -> tuple[float, float]:
-    """Return the summed loss and the number of errors of a batch, in float64."""
-    logits = logits.double()
-    if logits.ndim == 1 or logits.shape[1] == 1:
-        logits = logits.flatten()
-        if target.max() > 1:
-            raise ValueError(f"`labels` must be 0 or 1 for one logit, got {int(target.max())}")
-        loss = F.binary_cross_entropy_with_logits(logits, target.double(), reduction="sum")
-        return float(loss), float(((logits > 0) != target.bool()).sum())
-    if target.max() >= logits.shape[1]:
-        raise ValueError(
-            f"`labels` must be below the {logits.shape[1]} classes, got {int(target.max())}"
-        )
-    loss = F.cross_entropy(logits, target, reduction="sum")
-    return float(loss), float((logits.argmax(1) != target).sum())
-
-
-def _labels(labels: ArrayLike | Tensor, samples: int) -> Tensor:
-    target = torch.as_tensor(labels)
-    if target.shape != (samples,):
-        raise ValueError(
-            f"`labels` must be ({samples},) like the inputs, got shape {tuple(target.shape)}"
-        )
-    whole = target.to(torch.int64)
-    if (whole != target).any() or (whole < 0).any():
-        raise ValueError("`labels` must be class numbers 0, 1, ...")
-    return whole
-
-
-def _grid(points: int | ArrayLike) -> NDArray[np.float64]:
+def grid(points: int | ArrayLike) -> NDArray[np.float64]:
+    """Return the grid of t that ``points`` asks for."""
     if np.ndim(points) == 0:
         count = _check.positive_int("points", points)
         if count < 3 or count % 2 == 0:

@@ -4,17 +4,17 @@ The units of a layer are points, of A and of B, in the space in which a method c
 of weights in a metric, or activations on data. All that is needed is their Gram matrix.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from otlmc import _check
-from otlmc.matching import scores
-from otlmc.matching.moments import Inputs, cross_moments, second_moments
-from otlmc.matching.permutation import Permutation, state_of
+from otlmc.matching.moments import Inputs, cross_moments, input_moments
+from otlmc.matching.permutation import PermutationSpec, State, state_of
 from otlmc.matching.tracing import infer_spec
 from otlmc.results import Record
 
@@ -89,24 +89,19 @@ def matching_costs(
     spec = infer_spec(a)
     if space != "weight_incoming" and inputs is None:
         raise ValueError(f"`inputs` is missing: space {space!r} needs data")
-    first, second = (a, state_of(a)), (b, state_of(b))
+    pairs = ((a, a), (a, b), (b, b))
     if space == "activation_centred" and inputs is not None:
-
-        def score(x, y) -> scores.Score:
-            return scores.activation(cross_moments(x[0], y[0], spec, inputs, batch_size=batch_size))
+        crossed = [cross_moments(x, y, spec, inputs, batch_size=batch_size) for x, y in pairs]
+        products = [{g: m.centred().cpu().numpy() for g, m in c.items()} for c in crossed]
     else:
-        moments = None
+        metrics: dict[str, Tensor] = {}
         if space == "covariance" and inputs is not None:
-            moments = second_moments(a, spec, inputs, batch_size=batch_size)
-
-        def score(x, y) -> scores.Score:
-            return scores.incoming(spec, x[1], y[1], moments)
-
-    products = [score(first, first), score(first, second), score(second, second)]
-    identity = Permutation.identity(spec)
+            moments = input_moments(a, spec, inputs, batch_size=batch_size)
+            metrics = {name: moment.second for name, moment in moments.items()}
+        products = [_weight_products(spec, state_of(x), state_of(y), metrics) for x, y in pairs]
     costs = {}
     for group, width in spec.sizes.items():
-        aa, ab, bb = (product(group, identity) for product in products)
+        aa, ab, bb = (product[group] for product in products)
         costs[group] = MatchingCost(
             space=space,
             group=group,
@@ -115,6 +110,21 @@ def matching_costs(
             spectrum=_covariance_spectrum(np.block([[aa, ab], [ab.T, bb]])),
         )
     return costs
+
+
+def _weight_products(
+    spec: PermutationSpec, a: State, b: State, metrics: Mapping[str, Tensor]
+) -> dict[str, NDArray[np.float64]]:
+    """Inner products of the incoming weights of all units of A and B, group by group."""
+    products = {g: np.zeros((n, n)) for g, n in spec.sizes.items()}
+    for layer in spec.layers:
+        if layer.target is not None:
+            rows = a[layer.weight].double().flatten(1)
+            if layer.name in metrics:
+                rows = rows @ metrics[layer.name]
+            product = rows @ b[layer.weight].double().flatten(1).T
+            products[layer.target] += product.cpu().numpy()
+    return products
 
 
 def _covariance_spectrum(gram: NDArray[np.float64]) -> NDArray[np.float64]:

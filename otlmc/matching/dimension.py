@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from otlmc import _check
-from otlmc.matching.moments import Inputs, cross_moments, second_moments
+from otlmc.matching.moments import Inputs, cross_moments, input_moments
 from otlmc.matching.permutation import PermutationSpec
 from otlmc.matching.tracing import infer_spec
 
@@ -84,13 +84,13 @@ def layer_dimensions(
         return {g: approximate_dimension(m.cross.cpu()) for g, m in crossed.items()}
     moments = {}
     if method == "covariance" and inputs is not None:
-        moments = second_moments(model, spec, inputs, batch_size=batch_size)
+        moments = input_moments(model, spec, inputs, batch_size=batch_size)
     state = model.state_dict()
     result = {}
     for group in spec.sizes:
         total = 0
         for layer in spec.writers(group):
             weight = state[layer.weight].double().flatten(1)
-            total += (weight @ moments[layer.name] if moments else weight) @ weight.T
+            total += (weight @ moments[layer.name].second if moments else weight) @ weight.T
         result[group] = approximate_dimension(np.asarray(total))
     return result

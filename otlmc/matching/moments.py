@@ -19,6 +19,14 @@ Inputs = Tensor | NDArray[np.floating]
 
 
 @dataclass(frozen=True)
+class InputMoments:
+    """Uncentred moments of what a layer reads: the mean of x xᵀ and of x."""
+
+    second: Tensor
+    mean: Tensor
+
+
+@dataclass(frozen=True)
 class CrossMoments:
     """Moments of the units of A and B on the same samples.
 
@@ -40,28 +48,39 @@ class CrossMoments:
         """Return the cross-covariance."""
         return self.cross - torch.outer(self.mean_a, self.mean_b)
 
+    def correlation(self) -> Tensor:
+        """Return the correlations; a unit that is constant has correlation 0 with every other."""
+        var_a = self.second_a - self.mean_a.square()
+        var_b = self.second_b - self.mean_b.square()
+        scale_a, scale_b = (
+            torch.where(var > 1e-12 * second, var, torch.inf).rsqrt()
+            for var, second in ((var_a, self.second_a), (var_b, self.second_b))
+        )
+        return scale_a[:, None] * self.centred() * scale_b
 
-def second_moments(
+
+def input_moments(
     model: nn.Module, spec: PermutationSpec, inputs: Inputs, *, batch_size: int
-) -> dict[str, Tensor]:
-    """Return for every layer that opens a group the mean of x xᵀ over what it reads.
+) -> dict[str, InputMoments]:
+    """Return the moments of what every layer reads, in float64.
 
     For a convolution x is a patch, flattened in the order of the weight; every position of every
-    image counts once. The moments are uncentred and in float64.
+    image counts once.
     """
-    layers = [layer for layer in spec.layers if layer.target is not None]
-    totals: dict[str, Tensor] = {}
+    seconds: dict[str, Tensor] = {}
+    firsts: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
-    with _recording(model, layers) as seen:
+    with _recording(model, spec.layers) as seen:
         for batch in batches(model, inputs, batch_size):
             model(batch)
             for name, values in seen.items():
                 for value in values:
                     rows = _patches(model.get_submodule(name), value).double()
-                    totals[name] = totals.get(name, 0) + rows.T @ rows
+                    seconds[name] = seconds.get(name, 0) + rows.T @ rows
+                    firsts[name] = firsts.get(name, 0) + rows.sum(0)
                     counts[name] = counts.get(name, 0) + len(rows)
                 values.clear()
-    return {name: total / counts[name] for name, total in totals.items()}
+    return {n: InputMoments(seconds[n] / counts[n], firsts[n] / counts[n]) for n in seconds}
 
 
 def cross_moments(

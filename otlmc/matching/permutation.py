@@ -5,14 +5,18 @@ that carries the units is gathered, ``B'[i] = B[perm[i]]``, and ``B'`` is compar
 """
 
 import copy
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 Rng: TypeAlias = int | np.random.Generator | np.random.SeedSequence | None
@@ -280,6 +284,33 @@ class Permutation(Mapping[str, Indices]):
         for axis in axes:
             result = gather_units(result, axis, self[axis.group])
         return result
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file: the index arrays, with the specification as JSON in its header.
+
+        Nothing is pickled; :meth:`load` gives an equal permutation back.
+        """
+        tensors = {group: torch.from_numpy(units.copy()) for group, units in self.items()}
+        save_file(tensors, path, metadata={"spec": json.dumps(asdict(self.spec))})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Permutation":
+        """Read a file that :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is no safetensors file of a permutation.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                fields = json.loads((file.metadata() or {})["spec"])
+                indices = {group: file.get_tensor(group).numpy() for group in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+            raise ValueError(f"`path`: {path} holds no permutation ({error})") from error
+        fields["axes"] = {k: tuple(Axis(**axis) for axis in v) for k, v in fields["axes"].items()}
+        fields["layers"] = tuple(Layer(**layer) for layer in fields["layers"])
+        return cls(PermutationSpec(**fields), indices)
 
     def _same_groups(self, other: "Permutation") -> None:
         if self.spec.sizes != other.spec.sizes:

@@ -1,11 +1,26 @@
-"""The record of a matching."""
+"""The records of a matching."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from otlmc.matching.permutation import Permutation
+from otlmc.matching.permutation import Indices, Permutation
 from otlmc.results import Record
+
+Placed: TypeAlias = Mapping[str, Indices]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Search(Record):
+    """What a method found, before it becomes a :class:`Matching`; the fields mean the same."""
+
+    placed: Placed
+    objective: Mapping[str, float]
+    gain: Mapping[str, float]
+    trace: tuple[float, ...]
+    stop: str
+    start: str = "none"
+    starts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -17,19 +32,41 @@ class Matching(Record):
     permutation : Permutation
         ``permutation[group][i]`` is the unit of B that takes place ``i`` of A.
     method : str
-        How scores were computed.
+        Its name.
+    total : float
+        The sum that the method maximises, at the permutation.
     objective : mapping of str to float
         For every group the sum of its scores at the permutation, as the method defines them.
     gain : mapping of str to float
-        The same minus the sum of the scores if the group itself were left as it is.
+        What every group has won: over being left as it is in a single pass, over the start in an
+        ascent.
+    start : str
+        The start whose result this is.
+    starts : mapping of str to float
+        The final objective of every start that was tried.
+    sweeps : int
+        Sweeps over the groups (or steps of a relaxation); 1 for a single pass.
+    converged : bool
+        Whether no group can be improved any more (always after a single pass, by definition).
+    stop : str
+        Why it ended: ``"one pass"``, ``"fixed"``, ``"sweeps"``, ``"steps"`` or ``"exhausted"``.
+    trace : tuple of float
+        The objective at the start and after every sweep.
     seconds : float
         Wall time, moments included.
     """
 
     permutation: Permutation
     method: str
+    total: float
     objective: Mapping[str, float]
     gain: Mapping[str, float]
+    start: str
+    starts: Mapping[str, float]
+    sweeps: int
+    converged: bool
+    stop: str
+    trace: tuple[float, ...]
     seconds: float
 
     def to_record(self) -> dict[str, Any]:
@@ -37,3 +74,36 @@ class Matching(Record):
         columns = {f"objective[{g}]": value for g, value in self.objective.items()}
         columns |= {f"gain[{g}]": value for g, value in self.gain.items()}
         return super().to_record() | columns
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JointMatching(Record):
+    """One permutation for each of several networks.
+
+    Attributes
+    ----------
+    permutations : tuple of Permutation
+        ``permutations[k].apply(networks[k])`` brings network k into the common frame.
+    method : str
+        The pairwise method.
+    reference : int or "universe"
+        The network in whose frame all are, or the common frame that all pairs agreed on (fixed by
+        leaving network 0 in place).
+    trace : tuple of float
+        The sum of the objective over all pairs, at the start and after every round.
+    converged : bool
+        Whether the last round left every network in place.
+    seconds : float
+        Wall time.
+    """
+
+    permutations: tuple[Permutation, ...]
+    method: str
+    reference: int | str
+    trace: tuple[float, ...]
+    converged: bool
+    seconds: float
+
+    def between(self, a: int, b: int) -> Permutation:
+        """Return the permutation that takes network ``b`` onto network ``a`` as it was given."""
+        return self.permutations[a].inverse().compose(self.permutations[b])

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from small_networks import gaussian, mlp
 from torch import nn
 
-from otlmc.connectivity import Interpolation, path
-from otlmc.results import PathReport
+from otlmc.connectivity import Interpolation, PathReport, path
 
 
 def blend(a: nn.Module, b: nn.Module, t: float) -> nn.Module:
@@ -72,6 +71,12 @@ def test_measures_by_hand():
         t=np.array([0, 0.25, 0.5, 1]),
         loss=np.array([1.0, 3.0, 2.0, 2.0]),
         error=np.array([0.0, 0.0, 0.5, 0.2]),
+        deviation=np.array([0.0, 1.0, 2.0, 0.0]),
+        temperature=np.array([1.0, 2.0, 3.0, 1.0]),
+        calibrated_loss=np.array([1.0, 2.0, 1.5, 2.0]),
+        permutation="none",
+        recalibrate="none",
+        relation="independent",
         on="test",
         samples=10,
     )
@@ -81,6 +86,9 @@ def test_measures_by_hand():
     np.testing.assert_allclose(report.error_barrier, 0.4, rtol=1e-10)
     np.testing.assert_allclose(report.epsilon_error, 0.3, rtol=1e-10)
     assert report.midpoint_error == 0.5
+    assert report.calibrated_loss_barrier == 0.75
+    assert report.calibrated_midpoint_loss == 1.5
+    assert (report.midpoint_temperature, report.largest_deviation) == (3.0, 2.0)
     record = report.to_record()
     assert record["on"] == "test" and record["points"] == 4 and record["loss_barrier"] == 1.75
 
@@ -94,7 +102,7 @@ def test_measures_by_hand():
         ({"points": [0.0, 1.0]}, "hold 1/2"),
         ({"points": [0.0, 0.5, 0.5, 1.0]}, "must increase"),
         ({"labels": torch.zeros(5, dtype=torch.int64)}, r"`labels` must be \(6,\)"),
-        ({"labels": torch.full((6,), 2)}, "below the 2 classes, got 2"),
+        ({"labels": torch.full((6,), 2)}, "below the number of classes, 2; got 2"),
         ({"labels": torch.full((6,), 0.5)}, "class numbers"),
         ({"labels": torch.full((6,), -1)}, "class numbers"),
         ({"inputs": torch.full((6, 3), torch.nan)}, "`inputs` holds NaN"),
@@ -117,5 +125,5 @@ def test_refuses_nan_weights_and_state_dicts():
         path(a, broken, x, y)
     with pytest.raises(TypeError, match=r"network 1 must be an nn.Module, got OrderedDict"):
         path(a, a.state_dict(), x, y)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="0 or 1 for one logit, got 2"):
+    with pytest.raises(ValueError, match="below the number of classes, 2; got 2"):
         path(mlp(3, 4, 1), mlp(3, 4, 1), x, torch.full((6,), 2))

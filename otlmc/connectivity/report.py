@@ -1,0 +1,255 @@
+"""Reports on what lies between networks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otlmc.results import Record
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathReport(Record):
+    """Loss and error along theta(t) = (1 - t) theta_A + t P theta_B, as means over a stated set.
+
+    Attributes
+    ----------
+    t : ndarray, shape (points,)
+        The grid; it holds 0, 1/2 and 1.
+    loss, error : ndarray, shape (points,)
+        Cross-entropy (binary for one logit) and 0-1 error.
+    deviation : ndarray, shape (points,)
+        Root mean square over the samples of |f(theta(t)) - (1 - t) f(theta_A) - t f(theta_B)|.
+    temperature, calibrated_loss : ndarray, shape (points,)
+        The softmax temperature with the least loss on the set, for each t, and that loss.
+    on : str
+        The set, ``"test"`` or ``"train"``.
+    samples : int
+        Its size.
+    permutation : str
+        The method that permuted B, ``"given"`` for a bare permutation, or ``"none"``.
+    recalibrate : str
+        ``"none"``, ``"batchnorm"`` or ``"repair"``.
+    relation : str
+        ``"copy"`` if the ends, B permuted, differ by at most a quarter of the norm of A's
+        parameters (a planted copy, or a common history), else ``"independent"``.
+    unpermuted : PathReport or None
+        The same path without the permutation; ``None`` where nothing was permuted.
+    """
+
+    t: Array
+    loss: Array
+    error: Array
+    deviation: Array
+    temperature: Array
+    calibrated_loss: Array
+    on: str
+    samples: int
+    permutation: str
+    recalibrate: str
+    relation: str
+    unpermuted: "PathReport | None" = None
+
+    @property
+    def loss_barrier(self) -> float:
+        """max_t [L(t) - (1-t) L(0) - t L(1)]."""
+        return self._barrier(self.loss)
+
+    @property
+    def error_barrier(self) -> float:
+        """max_t [E(t) - (1-t) E(0) - t E(1)]."""
+        return self._barrier(self.error)
+
+    @property
+    def calibrated_loss_barrier(self) -> float:
+        """The loss barrier with the softmax temperature fitted at every t."""
+        return self._barrier(self.calibrated_loss)
+
+    @property
+    def epsilon_loss(self) -> float:
+        """max_t L(t) - max(L(0), L(1))."""
+        return float(self.loss.max() - max(self.loss[0], self.loss[-1]))
+
+    @property
+    def epsilon_error(self) -> float:
+        """max_t E(t) - max(E(0), E(1))."""
+        return float(self.error.max() - max(self.error[0], self.error[-1]))
+
+    @property
+    def midpoint_loss(self) -> float:
+        """L(1/2), nothing subtracted."""
+        return self._middle(self.loss)
+
+    @property
+    def midpoint_error(self) -> float:
+        """E(1/2), nothing subtracted."""
+        return self._middle(self.error)
+
+    @property
+    def calibrated_midpoint_loss(self) -> float:
+        """L(1/2) at the fitted softmax temperature."""
+        return self._middle(self.calibrated_loss)
+
+    @property
+    def midpoint_temperature(self) -> float:
+        """The softmax temperature with the least loss at t = 1/2."""
+        return self._middle(self.temperature)
+
+    @property
+    def largest_deviation(self) -> float:
+        """The largest deviation from the interpolated outputs."""
+        return float(self.deviation.max())
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the scalars and all measures, at softmax temperature 1 and fitted."""
+        names = (
+            "loss_barrier",
+            "error_barrier",
+            "epsilon_loss",
+            "epsilon_error",
+            "midpoint_loss",
+            "midpoint_error",
+            "calibrated_loss_barrier",
+            "calibrated_midpoint_loss",
+            "midpoint_temperature",
+            "largest_deviation",
+        )
+        record = super().to_record() | {"points": len(self.t)}
+        record.pop("unpermuted", None)
+        return record | {name: getattr(self, name) for name in names}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the record of the path and, where B was permuted, of the path without it."""
+        without = [] if self.unpermuted is None else self.unpermuted.rows()
+        return [*without, self.to_record()]
+
+    def related(self, relation: str) -> "PathReport":
+        """Return the report with another relation of the ends."""
+        return replace(self, relation=relation)
+
+    def _barrier(self, values: Array) -> float:
+        straight = (1 - self.t) * values[0] + self.t * values[-1]
+        return float((values - straight).max())
+
+    def _middle(self, values: Array) -> float:
+        return float(values[self.t == 0.5][0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimplexReport(Record):
+    """Loss and error on the simplex of several networks, as means over a stated set.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (points, networks)
+        Barycentric coordinates; the vertices and the barycentre are among them.
+    loss, error, deviation : ndarray, shape (points,)
+        As in :class:`PathReport`.
+    on : str
+        The set.
+    samples : int
+        Its size.
+    """
+
+    weights: Array
+    loss: Array
+    error: Array
+    deviation: Array
+    on: str
+    samples: int
+
+    @property
+    def loss_barrier(self) -> float:
+        """max_w [L(w) - Σ w_k L(k)]."""
+        return self._barrier(self.loss)
+
+    @property
+    def error_barrier(self) -> float:
+        """max_w [E(w) - Σ w_k E(k)]."""
+        return self._barrier(self.error)
+
+    @property
+    def barycentre_loss(self) -> float:
+        """L at equal weights, nothing subtracted."""
+        return float(self.loss[self._centre])
+
+    @property
+    def barycentre_error(self) -> float:
+        """E at equal weights, nothing subtracted."""
+        return float(self.error[self._centre])
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the set, the numbers of networks and points, and the measures."""
+        points, networks = self.weights.shape
+        names = ("loss_barrier", "error_barrier", "barycentre_loss", "barycentre_error")
+        sizes = {"networks": networks, "points": points}
+        return super().to_record() | sizes | {name: getattr(self, name) for name in names}
+
+    @property
+    def _centre(self) -> int:
+        return int(np.argmin(self.weights.max(1)))
+
+    def _barrier(self, values: Array) -> float:
+        vertices = values[np.argmax(self.weights, axis=0)]
+        return float((values - self.weights @ vertices).max())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlaneReport(Record):
+    """Loss and error on a rectangle of the plane through three networks.
+
+    Attributes
+    ----------
+    x, y : ndarray, shape (resolution,)
+        Orthonormal coordinates in parameter space, network A at the origin and B on the x axis.
+    loss, error : ndarray, shape (resolution, resolution)
+        At ``(y[i], x[j])``.
+    corners : ndarray, shape (3, 2)
+        Where the three networks lie.
+    on : str
+        The set.
+    samples : int
+        Its size.
+    """
+
+    x: Array
+    y: Array
+    loss: Array
+    error: Array
+    corners: Array
+    on: str
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureReport(Record):
+    """How far the features of theta(t) are from the interpolated features of the ends.
+
+    Attributes
+    ----------
+    t : ndarray, shape (points,)
+        The grid.
+    deviation : mapping of str to ndarray, shape (points,)
+        For every layer the root mean square of h(theta(t)) - (1-t) h(theta_A) - t h(theta_B),
+        divided by that of the interpolated features. A layer's features are what it reads;
+        ``"output"`` are the logits.
+    cosine : mapping of str to ndarray, shape (points,)
+        The mean cosine between both.
+    samples : int
+        Size of the set.
+    """
+
+    t: Array
+    deviation: Mapping[str, Array]
+    cosine: Mapping[str, Array]
+    samples: int
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the largest deviation and the smallest cosine of every layer."""
+        record = super().to_record()
+        record |= {f"deviation[{k}]": float(v.max()) for k, v in self.deviation.items()}
+        return record | {f"cosine[{k}]": float(v.min()) for k, v in self.cosine.items()}

@@ -1,0 +1,98 @@
+"""Check that a permutation did what it should: keep the function, and bring B towards A."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from otlmc.matching.moments import Inputs, batches
+from otlmc.matching.permutation import Permutation
+from otlmc.results import Record
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verification(Record):
+    """What a permutation changes.
+
+    Attributes
+    ----------
+    output_change : float
+        Largest change of an output of B, divided by the largest output, in the precision of B.
+    preserved : bool
+        Whether that is round-off: at most 1000 units in the last place.
+    distance_before, distance_after : float
+        Euclidean distance between the parameters of A and B, as given and permuted.
+    relative_distance : float
+        ``distance_after`` divided by the norm of A's parameters: near 0 for a planted copy, of
+        the order of 1 for independent networks.
+    moved : float
+        Fraction of the units that changed their place.
+    """
+
+    output_change: float
+    preserved: bool
+    distance_before: float
+    distance_after: float
+    relative_distance: float
+    moved: float
+
+
+def verify(
+    a: nn.Module, b: nn.Module, permutation: Permutation, inputs: Inputs, *, batch_size: int = 4096
+) -> Verification:
+    """Measure what ``permutation`` changes in B, and how near it brings B to A.
+
+    Parameters
+    ----------
+    a, b : nn.Module
+        The networks that were matched; they are run in evaluation mode and not changed.
+    permutation : Permutation
+        It is applied to B.
+    inputs : array or Tensor
+        Where the outputs of B are compared.
+
+    Raises
+    ------
+    ValueError
+        If the permutation does not fit the networks or the inputs hold NaN.
+
+    Examples
+    --------
+    >>> from otlmc.matching import match
+    >>> a, b = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2))
+    >>> verify(a, b, match(a, b).permutation, torch.randn(20, 4)).preserved
+    True
+    """
+    permutation.spec.check("a", a.state_dict())
+    moved = permutation.apply(b).eval()
+    training = b.training
+    b.eval()
+    change = size = 0.0
+    with torch.no_grad():
+        for batch in batches(b, inputs, batch_size):
+            before = b(batch)
+            change = max(change, float((moved(batch) - before).abs().max()))
+            size = max(size, float(before.abs().max()))
+    b.train(training)
+    relative = change / size if size else change
+    parameters = dict(a.named_parameters())
+    norm = _norm(parameters, {})
+    after = _norm(parameters, dict(moved.named_parameters()))
+    places = [units != range(len(units)) for units in permutation.values()]
+    return Verification(
+        output_change=relative,
+        preserved=relative <= 1000 * torch.finfo(next(b.parameters()).dtype).eps,
+        distance_before=_norm(parameters, dict(b.named_parameters())),
+        distance_after=after,
+        relative_distance=after / norm if norm else after,
+        moved=float(sum(p.sum() for p in places) / max(1, sum(p.size for p in places))),
+    )
+
+
+def _norm(a: dict[str, nn.Parameter], b: dict[str, nn.Parameter]) -> float:
+    """Return the norm of the difference of two sets of parameters; missing ones are 0."""
+    total = 0.0
+    for key, tensor in a.items():
+        other = b[key].detach().double().to(tensor.device) if key in b else 0.0
+        total += float((tensor.detach().double() - other).square().sum())
+    return total**0.5
