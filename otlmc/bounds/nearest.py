@@ -59,7 +59,8 @@ def density_bound(law: Law, width: int, p: int = 2) -> float:
     log_ball = 0.5 * k * math.log(math.pi) - special.gammaln(0.5 * k + 1)
     power = p / k
     if width < 2**50:
-        log_ratio = special.gammaln(width + 1.0) - special.gammaln(width + 1.0 + power)
+        # the quotient of Gamma functions through the Beta function, without cancellation
+        log_ratio = special.betaln(width + 1.0, power) - special.gammaln(power)
     else:
         log_ratio = -power * math.log(width)  # the quotient behaves as m^-a (1 - a (a + 1) / (2 m))
     log_bound = -power * (np.cumsum(log_peaks) + log_ball) + special.gammaln(1 + power) + log_ratio
@@ -97,7 +98,8 @@ def _isotropic_nearest(dim: int, width: int, p: int) -> float:
         inside = stats.ncx2.cdf(squared_radii, dim, norms)
         return np.exp(width * np.log1p(-np.minimum(inside, 1 - 1e-16)))
 
-    coarse = farthest * np.geomspace(1e-30, 1.0, 400)
+    # with 2^50 neurons on a line the nearest is at a squared distance of 1e-30
+    coarse = farthest * np.geomspace(1e-50, 1.0, 600)
     alone = survival(coarse)
     start = np.take_along_axis(coarse, np.sum(alone > 1 - 1e-9, axis=1, keepdims=True) - 1, 1)
     last = np.minimum(np.sum(alone >= 1e-12, axis=1, keepdims=True), coarse.shape[1] - 1)

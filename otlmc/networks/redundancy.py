@@ -11,10 +11,10 @@ def reduce_redundancy(network: MLP, *, similarity: float = 0.99, as_published: b
     """Merge hidden ReLU units whose incoming weights point the same way.
 
     With v the incoming weights and the bias of a unit, ReLU(<v_j, x>) is nearly
-    |v_j| / |v_i| ReLU(<v_i, x>) if v_i and v_j have nearly the same direction; so w_out_i gains
-    |v_j| / |v_i| w_out_j and unit j goes. The most similar pair comes first, its first member takes
-    in every unit within ``similarity``, and so on until no two units are as similar. The function
-    changes by what lies between the directions: not at all if they are equal.
+    ``|v_j| / |v_i| ReLU(<v_i, x>)`` if v_i and v_j have nearly the same direction; so w_out_i gains
+    ``|v_j| / |v_i| w_out_j`` and unit j goes. The most similar pair comes first, its first member
+    takes in every unit within ``similarity``, and so on until no two units are as similar. The
+    function changes by what lies between the directions: not at all if they are equal.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def reduce_redundancy(network: MLP, *, similarity: float = 0.99, as_published: b
         Cosine in (0, 1) above which units merge.
     as_published : bool
         Follow the published algorithm to the letter, to compare with its tables: it weighs with
-        the inverse ratio |v_i| / |v_j|, and ends when it has seen as many units as are left, hence
-        never removes more than half of them.
+        the inverse ratio ``|v_i| / |v_j|``, and ends when it has seen as many units as are left,
+        hence never removes more than half of them.
 
     Returns
     -------
