@@ -275,7 +275,7 @@ bound that the code takes.""",
         r"U_2 = 2.67684 \quad\text{for a standard Gaussian in } \mathbb R^5,\ m = 1024",
         "numeric",
         _bracket,
-        r"""An independent implementation gives the same digits; simulation gives $S_2 = 0.782$.
-{py:func}`otlmc.bounds.rank_bound` is nearer.""",
+        r"""An independent implementation gives the same digits. {py:func}`otlmc.bounds.rank_bound`
+is nearer to the truth.""",
     ),
 )
