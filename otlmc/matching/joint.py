@@ -149,7 +149,9 @@ class _WeightFrame(_Frame):
         for number, own in enumerate(self.sides[k]):
             for side in (0, 1):
                 others = [
-                    found[j].apply(self.sides[j][number][side]) for j in range(len(found)) if j != k
+                    {key: p.gather(key, x) for key, x in self.sides[j][number][side].items()}
+                    for j, p in enumerate(found)
+                    if j != k
                 ]
                 pairs.append((_sum(others), own[1 - side]))
         ascent = Bilinear.of(self.spec, pairs).ascend(found[k])

@@ -97,7 +97,8 @@ def cross_moments(
     with _recording(a, layers) as seen_a, _recording(b, layers) as seen_b:
         for batch in batches(a, inputs, batch_size):
             a(batch)
-            b(batch.to(_placement(b)[0]))
+            if b is not a:
+                b(batch.to(*_placement(b)))
             for layer in layers:
                 group = str(layer.source)
                 pairs = zip(seen_a[layer.name], seen_b[layer.name], strict=True)
@@ -137,7 +138,7 @@ def batches(model: nn.Module, inputs: Inputs, batch_size: int) -> Iterator[Tenso
     for batch in tensor.split(batch_size):
         if not torch.isfinite(batch).all():
             raise ValueError("`inputs` holds NaN or infinite entries")
-        yield batch.to(device, dtype if batch.is_floating_point() else None)
+        yield batch.to(device, dtype)
 
 
 def _placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:

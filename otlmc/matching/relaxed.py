@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,29 +13,32 @@ from torch.func import functional_call
 
 from otlmc import _check
 from otlmc.matching.assignment import assign
+from otlmc.matching.bilinear import Bilinear
 from otlmc.matching.methods import Activation, Task
 from otlmc.matching.moments import batches
-from otlmc.matching.permutation import Axis, Indices, Permutation
+from otlmc.matching.permutation import Axis, Permutation, PermutationSpec
 from otlmc.matching.record import Placed, Search
 
 _SINKHORN_ROUNDS = 20
-_START_MASS = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relaxed:
     """Adam on the loss of (θ_A + P θ_B) / 2, with P relaxed.
 
-    The variable is a score matrix X for every group; it starts at the permutation of
-    ``activation_centred``. Sinkhorn's iteration makes it doubly stochastic, S(X / τ), with τ such
-    that the start keeps 0.9 of its mass. The best **hard** permutation that was met is returned,
-    the start included, so the result is never worse than the start on the given data.
+    ``"sinkhorn"``: the variable is a matrix X for every group, and the loss sees the doubly
+    stochastic S(X / τ) of Sinkhorn's iteration; X starts at a permutation, which keeps half of its
+    mass through the choice of τ. ``"straight_through"``: the variable is a network θ, and the loss
+    sees the permutation of B nearest to θ (by the ascent of ``weight``) with the gradient passed on
+    to θ.
+
+    Both start at ``activation_centred`` and return the best **hard** permutation that they met, the
+    start included: never worse than the start on the given data.
 
     Parameters
     ----------
     kind : {"sinkhorn", "straight_through"}
-        Whether the loss sees the soft matrix S(X / τ), or the hard permutation nearest to X with
-        the gradient of the soft one.
+        The relaxation.
     steps : int
         Gradient steps, each on one random batch of ``batch_size`` samples.
     rate : float
@@ -46,12 +48,13 @@ class Relaxed:
 
     References
     ----------
-    Peña et al. (2023), Sinkhorn re-basin; Ainsworth, Hayase and Srinivasa (2023), Section 3.3.
+    Peña et al. (2023), Sinkhorn re-basin; Ainsworth, Hayase and Srinivasa (2023), Section 3.3, for
+    the straight-through estimator.
     """
 
     kind: Literal["sinkhorn", "straight_through"] = "sinkhorn"
-    steps: int = 100
-    rate: float = 0.02
+    steps: int = 200
+    rate: float = 0.01
     every: int = 10
     needs = ("inputs", "labels")
 
@@ -68,35 +71,30 @@ class Relaxed:
 
     def search(self, task: Task) -> Search:
         """Return the best hard permutation on the way; the objective is minus its loss."""
-        ((a, b),) = task.modules() if len(task.pairs) == 1 else ((None, None),)
-        if a is None or b is None:
+        if len(task.pairs) != 1:
             raise ValueError(f"{self.kind!r} matches one pair, got {len(task.pairs)}")
+        ((a, b),) = task.modules()
         midpoint = _Midpoint(a, b, task)
-        spec = task.spec
-        best = dict(Activation("centred").search(task).placed)
-        latent = {g: _one_hot(best[g], midpoint.like).requires_grad_() for g in spec.sizes}
-        optimiser = torch.optim.Adam(latent.values(), lr=self.rate)
-        trace = [-midpoint.loss_of(best)]
+        best = Activation("centred").search(task).placed
+        relaxation = (_Soft if self.kind == "sinkhorn" else _Straight)(midpoint, best, task.spec)
+        optimiser = torch.optim.Adam(relaxation.latent.values(), lr=self.rate)
+        trace = [-midpoint.mean_loss(best)]
         for step in range(1, self.steps + 1):
-            soft = {g: _sinkhorn(x) for g, x in latent.items()}
-            if self.kind == "straight_through":
-                hard = {g: _one_hot(i, midpoint.like) for g, i in _nearest(latent, task).items()}
-                soft = {g: hard[g] + soft[g] - soft[g].detach() for g in soft}
-            rows = task.rng.permutation(midpoint.samples)[: task.batch_size]
+            rows = torch.from_numpy(task.rng.permutation(midpoint.samples)[: task.batch_size])
             optimiser.zero_grad()
-            midpoint.loss(soft, torch.from_numpy(rows)).backward()
+            relaxation.backward(rows)
             optimiser.step()
             if step % self.every == 0 or step == self.steps:
-                placed = _nearest(latent, task)
-                value = -midpoint.loss_of(placed)
+                placed = relaxation.nearest()
+                value = -midpoint.mean_loss(placed)
                 if value > trace[-1]:
                     best = placed
                 trace.append(max(value, trace[-1]))
-        nothing = dict.fromkeys(spec.sizes, math.nan)
+        undefined = dict.fromkeys(task.spec.sizes, math.nan)  # the loss has no parts by group
         return Search(
             placed=best,
-            objective=nothing,
-            gain=nothing,
+            objective=undefined,
+            gain=undefined,
             trace=tuple(trace),
             stop="steps",
             start="activation_centred",
@@ -104,16 +102,15 @@ class Relaxed:
 
 
 class _Midpoint:
-    """The loss of (θ_A + P θ_B) / 2 as a differentiable function of P."""
+    """The loss of (θ_A + θ_B') / 2 on the data of a task, for any moved θ_B'."""
 
     def __init__(self, a: nn.Module, b: nn.Module, task: Task) -> None:
         assert task.inputs is not None and task.labels is not None
         self.network = copy.deepcopy(a).eval().requires_grad_(False)
-        self.a, self.b = self.network.state_dict(), b.state_dict()
-        self.axes: Mapping[str, tuple[Axis, ...]] = task.spec.axes
-        # Running statistics move with their units, but no gradient passes through them.
-        self.learned = {key for key, _ in self.network.named_parameters()}
         self.like = next(self.network.parameters())
+        self.a = self.network.state_dict()
+        self.b = {key: x.to(self.like.device) for key, x in b.state_dict().items()}
+        self.learned = {key for key, _ in self.network.named_parameters()}
         self.x = torch.cat(list(batches(a, task.inputs, task.batch_size)))
         self.y = task.labels.to(self.like.device)
         self.samples, self.batch_size, self.spec = len(self.x), task.batch_size, task.spec
@@ -122,35 +119,78 @@ class _Midpoint:
                 f"`labels` must be ({self.samples},) like the inputs, got {tuple(self.y.shape)}"
             )
 
-    def loss(self, soft: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+    def loss(self, moved: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Return the mean loss on some samples."""
-        state = {}
-        for key, a in self.a.items():
-            b = self.b[key].to(a.device)
-            for axis in self.axes.get(key, ()):
-                mixing = soft[axis.group]
-                b = _mix(mixing if key in self.learned else mixing.detach(), b, axis)
-            state[key] = (a + b) / 2 if a.is_floating_point() else a
+        state = {k: (a + moved[k]) / 2 if a.is_floating_point() else a for k, a in self.a.items()}
         logits = functional_call(self.network, state, (self.x[rows],))
         if logits.ndim == 1 or logits.shape[1] == 1:
             y = self.y[rows].to(logits.dtype)
             return F.binary_cross_entropy_with_logits(logits.flatten(), y)
         return F.cross_entropy(logits, self.y[rows])
 
-    def loss_of(self, placed: Placed) -> float:
+    def mean_loss(self, placed: Placed) -> float:
         """Return the mean loss on all samples at a hard permutation."""
         moved = Permutation(self.spec, placed).apply(self.b)
-        kept = self.b
-        self.b = moved
-        identity: dict[str, Tensor] = {}
-        axes, self.axes = self.axes, {}
+        total = 0.0
         with torch.no_grad():
-            total = sum(
-                float(self.loss(identity, rows)) * len(rows)
-                for rows in torch.arange(self.samples).split(self.batch_size)
-            )
-        self.b, self.axes = kept, axes
+            for rows in torch.arange(self.samples).split(self.batch_size):
+                total += float(self.loss(moved, rows)) * len(rows)
         return total / self.samples
+
+
+class _Soft:
+    """Doubly stochastic matrices in place of permutations."""
+
+    def __init__(self, midpoint: _Midpoint, start: Placed, spec: PermutationSpec) -> None:
+        self.midpoint, self.spec = midpoint, spec
+        like = midpoint.like
+        self.latent = {
+            group: torch.eye(n, dtype=like.dtype, device=like.device)[start[group]].requires_grad_()
+            for group, n in spec.sizes.items()
+        }
+
+    def backward(self, rows: Tensor) -> None:
+        """Set the gradient of the latent matrices."""
+        soft = {group: _sinkhorn(x) for group, x in self.latent.items()}
+        moved = {}
+        for key, tensor in self.midpoint.b.items():
+            for axis in self.spec.axes.get(key, ()):
+                mixing = soft[axis.group]
+                # Running statistics move with their units, but no gradient passes through them.
+                mixing = mixing if key in self.midpoint.learned else mixing.detach()
+                tensor = _mix(mixing, tensor, axis)
+            moved[key] = tensor
+        self.midpoint.loss(moved, rows).backward()
+
+    def nearest(self) -> Placed:
+        """Return the permutations with the largest sums of the latent matrices."""
+        return {
+            group: assign(x.detach().cpu().numpy(), blocks=self.spec.blocks.get(group, 1))
+            for group, x in self.latent.items()
+        }
+
+
+class _Straight:
+    """A free network in place of the permuted one; only its permutation is used."""
+
+    def __init__(self, midpoint: _Midpoint, start: Placed, spec: PermutationSpec) -> None:
+        self.midpoint, self.spec, self.placed = midpoint, spec, start
+        moved = Permutation(spec, start).apply(midpoint.b)
+        self.latent = {key: moved[key].requires_grad_() for key in midpoint.learned}
+
+    def backward(self, rows: Tensor) -> None:
+        """Set the gradient at the permuted network as the gradient of the free one."""
+        moved = Permutation(self.spec, self.nearest()).apply(self.midpoint.b)
+        seen = {key: moved[key].requires_grad_() for key in self.latent}
+        self.midpoint.loss(moved | seen, rows).backward()
+        for key, tensor in self.latent.items():
+            tensor.grad = seen[key].grad
+
+    def nearest(self) -> Placed:
+        """Return the permutation of B with the largest inner product with the free network."""
+        problem = Bilinear.of(self.spec, [(self.latent, self.midpoint.b)])
+        self.placed = problem.ascend(self.placed).placed
+        return self.placed
 
 
 def _mix(soft: Tensor, tensor: Tensor, axis: Axis) -> Tensor:
@@ -162,24 +202,9 @@ def _mix(soft: Tensor, tensor: Tensor, axis: Axis) -> Tensor:
 
 def _sinkhorn(latent: Tensor) -> Tensor:
     """Return the doubly stochastic matrix of Sinkhorn's iteration, in the log domain."""
-    units = len(latent)
-    if units == 1:
-        return torch.ones_like(latent)
-    temperature = 1 / math.log(_START_MASS / (1 - _START_MASS) * (units - 1))
-    log = latent / max(temperature, 1e-3)
+    # A one-hot row keeps exp(1 / τ) / (exp(1 / τ) + n - 1) = 1 / 2 of its mass on its place.
+    log = latent * math.log(max(2, len(latent) - 1))
     for _ in range(_SINKHORN_ROUNDS):
         log = log - log.logsumexp(1, keepdim=True)
         log = log - log.logsumexp(0, keepdim=True)
     return log.exp()
-
-
-def _one_hot(index: Indices, like: Tensor) -> Tensor:
-    matrix = torch.zeros(len(index), len(index), dtype=like.dtype, device=like.device)
-    matrix[np.arange(len(index)), index] = 1
-    return matrix
-
-
-def _nearest(latent: Mapping[str, Tensor], task: Task) -> dict[str, Indices]:
-    """Return the permutations with the largest sum of scores."""
-    blocks = task.spec.blocks
-    return {g: assign(x.detach().cpu().numpy(), blocks=blocks.get(g, 1)) for g, x in latent.items()}

@@ -8,6 +8,7 @@ from small_networks import gaussian, mlp
 from torch import nn
 
 from otlmc.connectivity import Interpolation, PathReport, path
+from otlmc.matching import Permutation, infer_spec, match
 
 
 def blend(a: nn.Module, b: nn.Module, t: float) -> nn.Module:
@@ -127,3 +128,77 @@ def test_refuses_nan_weights_and_state_dicts():
         path(a, a.state_dict(), x, y)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="below the number of classes, 2; got 2"):
         path(mlp(3, 4, 1), mlp(3, 4, 1), x, torch.full((6,), 2))
+
+
+def test_deviation_by_hand():
+    a, b, x = mlp(6, 12, 4, seed=0), mlp(6, 12, 4, seed=1), gaussian(30, 6)
+    report = path(a, b, x, torch.arange(30) % 4, points=[0.0, 0.2, 0.5, 1.0])
+    apart = blend(a, b, 0.2)(x) - 0.8 * a(x) - 0.2 * b(x)
+    np.testing.assert_allclose(
+        report.deviation[1], apart.square().sum(1).mean().sqrt().item(), rtol=1e-9
+    )
+    np.testing.assert_allclose(report.deviation[[0, -1]], 0, atol=1e-14)
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_temperature_has_the_least_loss(outputs):
+    """Against a fine grid: no temperature is better, and the fitted one reaches its loss."""
+    a, b, x = mlp(6, 12, outputs, seed=0), mlp(6, 12, outputs, seed=1), gaussian(200, 6)
+    y = torch.relu(a(x)[:, 0] * 30).long().clamp(max=max(1, outputs - 1)).detach()
+    report = path(a, b, x, y, points=3)
+    logits = blend(a, b, 0.5)(x).detach()
+
+    def loss(beta):
+        if outputs == 1:
+            return F.binary_cross_entropy_with_logits(beta * logits[:, 0], y.double()).item()
+        return F.cross_entropy(beta * logits, y).item()
+
+    grid = [loss(beta) for beta in np.geomspace(1e-4, 1e3, 2001)]
+    assert report.calibrated_midpoint_loss <= min(grid) + 1e-12
+    temperature = report.midpoint_temperature
+    np.testing.assert_allclose(loss(1 / temperature), report.calibrated_midpoint_loss, rtol=1e-6)
+
+
+def test_logits_that_say_nothing_get_an_infinite_temperature():
+    """Where every larger logit is wrong, the best scaling is 0: the loss of a uniform guess."""
+    net = nn.Sequential(nn.Linear(2, 2, bias=False)).double()
+    with torch.no_grad():
+        net[0].weight.copy_(torch.eye(2))
+    x = torch.eye(2, dtype=torch.float64)
+    report = path(net, net, x, torch.tensor([1, 0]), points=3)
+    assert report.midpoint_temperature == np.inf
+    np.testing.assert_allclose(report.calibrated_midpoint_loss, np.log(2), rtol=1e-12)
+
+
+def test_a_report_holds_the_row_without_permutation():
+    a, b, x = mlp(6, 12, 4, seed=0), mlp(6, 12, 4, seed=1), gaussian(30, 6)
+    y = torch.arange(30) % 4
+    found = match(a, b)
+    report = path(a, b, x, y, permutation=found)
+    moved = path(a, found.permutation.apply(b), x, y)
+    np.testing.assert_allclose(report.loss, moved.loss, rtol=1e-12)
+    assert report.unpermuted is not None
+    np.testing.assert_allclose(report.unpermuted.loss, path(a, b, x, y).loss, rtol=1e-12)
+    rows = report.rows()
+    assert [row["permutation"] for row in rows] == ["none", "weight"]
+    assert {"loss_barrier", "calibrated_loss_barrier", "relation", "on"} <= rows[0].keys()
+    given = path(a, b, x, y, permutation=found.permutation)
+    assert given.permutation == "given" and path(a, b, x, y).unpermuted is None
+
+
+def test_planted_copies_are_called_copies():
+    a, b, x = mlp(6, 64, 4, seed=0), mlp(6, 64, 4, seed=1), gaussian(30, 6)
+    y = torch.arange(30) % 4
+    planted = Permutation.random(infer_spec(a), rng=0)
+    copied = path(a, planted.apply(a), x, y, permutation=planted.inverse())
+    assert copied.relation == "copy"
+    assert copied.unpermuted is not None and copied.unpermuted.relation == "copy"
+    assert path(a, b, x, y, permutation=match(a, b)).relation == "independent"
+
+
+def test_training_mode_and_networks_are_left_alone():
+    a, b, x = mlp(6, 12, 4, seed=0).train(), mlp(6, 12, 4, seed=1), gaussian(30, 6)
+    before = [p.clone() for p in a.parameters()]
+    path(a, b, x, torch.arange(30) % 4, points=3)
+    assert a.training
+    assert all(torch.equal(p, q) for p, q in zip(before, a.parameters(), strict=True))

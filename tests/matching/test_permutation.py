@@ -128,3 +128,23 @@ def test_hand_written_mistakes(axes, message):
 def test_a_bare_state_dict_is_not_traced():
     with pytest.raises(TypeError, match=r"from an nn.Module only, got dict"):
         infer_spec(dict(nn.Linear(2, 3).state_dict()))  # type: ignore[arg-type]
+
+
+def test_saved_and_loaded(tmp_path):
+    from architectures import build
+
+    spec = infer_spec(build("residual, GroupNorm 4"))
+    perm = Permutation.random(spec, rng=0)
+    perm.save(tmp_path / "perm.safetensors")
+    loaded = Permutation.load(tmp_path / "perm.safetensors")
+    assert loaded == perm and loaded.spec == spec
+
+
+def test_other_files_hold_no_permutation(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"h": torch.zeros(2)}, tmp_path / "weights.safetensors")
+    (tmp_path / "text").write_text("no tensors here")
+    for name in ("weights.safetensors", "text"):
+        with pytest.raises(ValueError, match="holds no permutation"):
+            Permutation.load(tmp_path / name)
