@@ -81,7 +81,7 @@ def _variance() -> bool:
 def _line() -> bool:
     s, m = sp.symbols("s m", integer=True, positive=True)
     variance = s * (m + 1 - s) / ((m + 1) ** 2 * (m + 2))  # of the s-th of m uniforms
-    cost = sp.simplify(12 * 2 * sp.summation(variance, (s, 1, m)) / m)
+    cost = sp.simplify(sp.Integer(24) * sp.summation(variance, (s, 1, m)) / m)
     return sp.simplify(cost - 4 / (m + 1)) == 0 and all(
         math.isclose(rank.rank_bound(Uniform(1), width), 4 / (width + 1), rel_tol=1e-9)
         for width in (2, 64, 1024)
