@@ -52,6 +52,8 @@ class Law:
     ) -> None:
         if len(marginals) not in (1, len(variances)):
             raise ValueError(f"`marginals`: {len(marginals)} for {len(variances)} coordinates")
+        if not 0 < variances.sum() < np.inf:
+            raise ValueError(f"the total variance must be > 0 and finite, got {variances.sum()}")
         self.marginals = tuple(marginals)
         self.variances = variances
         self.basis = basis
@@ -102,7 +104,7 @@ class Law:
     def scaled(self, factor: float) -> "Law":
         """Return the law of ``factor`` times a neuron."""
         factor = _check.number("factor", factor, above=0.0)
-        return Law(self.marginals, factor**2 * self.variances, self.basis)
+        return Law(self.marginals, factor * (factor * self.variances), self.basis)
 
     def in_metric(self, metric: ArrayLike) -> "Law":
         """Return the law of ``metric**0.5 @ neuron``, whose distances are those of the metric.
@@ -222,7 +224,8 @@ class TruncatedGaussian(Law):
     dim, spectrum
         As in :class:`Gaussian`; the variances are those after the truncation.
     bound : float
-        Where the coordinates are cut, in standard deviations before the truncation.
+        Where the coordinates are cut, in standard deviations before the truncation; at least 0.1,
+        where the law is uniform up to 0.2 % of its density.
 
     Examples
     --------
@@ -233,7 +236,7 @@ class TruncatedGaussian(Law):
     def __init__(
         self, dim: int | None = None, *, spectrum: ArrayLike | None = None, bound: float = 2.0
     ) -> None:
-        marginal = truncated_gaussian(_check.number("bound", bound, above=0.0))
+        marginal = truncated_gaussian(_check.number("bound", bound, least=0.1))
         super().__init__((marginal,), _variances(dim, spectrum))
 
 
@@ -262,6 +265,8 @@ class Product(Law):
             raise ValueError("`quantiles` is empty")
         known: dict[Callable, tuple[Marginal, float]] = {}
         for index, quantile in enumerate(quantiles):
+            if not callable(quantile):
+                raise TypeError(f"`quantiles` must hold functions, got {quantile!r}")
             if quantile not in known:
                 known[quantile] = from_quantile(f"coordinate {index}", quantile)
         marginals, variances = zip(*(known[quantile] for quantile in quantiles), strict=True)

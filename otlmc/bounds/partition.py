@@ -6,6 +6,7 @@ finest cells as far as the counts allow, what is left over inside the next coars
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ def unmatched(width: int, depth: int) -> Array:
 
     ``T_k = E|N - N'| / (2 width 2^-k)`` with N, N' independent Binomial(width, 2^-k). Beyond
     ``EXACT_WIDTH`` an upper bound: the binomial is below the Poisson law of the same mean in convex
-    order, for which T_k is a Bessel function, and E|N - N'| is at most the standard deviation of
-    N - N'; the smaller of the two is returned.
+    order, for which T_k is a Bessel function, E|N - N'| is at most the standard deviation of
+    N - N', and T_k does not increase with the width; the least of the three is returned.
 
     Returns
     -------
@@ -37,15 +38,19 @@ def unmatched(width: int, depth: int) -> Array:
     >>> unmatched(1024, 3).round(7)
     array([0.       , 0.0176288, 0.0305314, 0.0466267])
     """
-    levels = np.arange(depth + 1)
     if width <= EXACT_WIDTH:
-        return np.array([_binomial_unmatched(width, int(k)) for k in levels])
+        return np.array([_binomial_unmatched(width, k) for k in range(depth + 1)])
+    narrower = [_binomial_unmatched(EXACT_WIDTH, k) for k in range(min(depth, 16) + 1)]
+    levels = np.arange(depth + 1)
     mean = np.exp2(np.minimum(math.log2(width) - levels, 1000.0))  # T is below 1e-150 there
     poisson = special.ive(0, 2 * mean) + special.ive(1, 2 * mean)
     spread = np.sqrt(-np.expm1(-levels * math.log(2)) / (2 * mean))
-    return np.fmin(np.fmin(poisson, spread), 1.0)
+    bound = np.fmin(np.fmin(poisson, spread), 1.0)
+    bound[: len(narrower)] = np.fmin(bound[: len(narrower)], narrower)
+    return bound
 
 
+@lru_cache(maxsize=4096)
 def _binomial_unmatched(width: int, level: int) -> float:
     if level == 0:
         return 0.0

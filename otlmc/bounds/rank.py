@@ -37,8 +37,9 @@ def rank_bound(law: Law, width: int, p: int = 2) -> float:
     coordinate i; with e the expected coordinate of a neuron of the cell, the cost of matching
     inside the cells at random is ``sum_i 2 lambda_i (1 - mean over cells of e^2)``. Up to
     ``EXACT_WIDTH`` the e are exact, beyond it bounded by Jensen's inequality, which asks for
-    unimodal marginals. The width is rounded down to a multiple of a power of two with at most three
-    leading bits (S_p does not increase with the width). For p = 1, the square root.
+    unimodal marginals. For p = 1, the square root. S_p does not increase with the width, so the
+    least value over narrower widths is returned: over the four of the form (4 to 7) 2^k below, and
+    ``EXACT_WIDTH``. They differ because an odd factor cuts a single coordinate.
 
     Proof: ``docs/derivations/rank``.
 
@@ -52,12 +53,24 @@ def rank_bound(law: Law, width: int, p: int = 2) -> float:
     """
     if not all(block.marginal.unimodal for block in law.blocks):
         width = min(width, EXACT_WIDTH)
-    width = min(width, 2**_MAX_LEVELS)
-    shift = max(width.bit_length() - 3, 0)
-    odd, levels = width >> shift, shift
-    while odd % 2 == 0:
-        odd, levels = odd // 2, levels + 1
+    return min(_rank_cost(law, w) for w in _narrower(min(width, 2**_MAX_LEVELS))) ** (p / 2)
 
+
+def _narrower(width: int) -> list[int]:
+    """Return the last widths of at most three leading bits up to ``width``, over an octave."""
+    shift = width.bit_length() - 3
+    if shift <= 0:
+        return list(range(1, width + 1))
+    leading = width >> shift
+    widths = [k << shift for k in range(4, leading + 1)]
+    widths += [k << (shift - 1) for k in range(leading + 1, 8)]
+    return [*widths, EXACT_WIDTH] if width > EXACT_WIDTH else widths
+
+
+def _rank_cost(law: Law, width: int) -> float:
+    """Bound S_2 at a width of at most three leading bits."""
+    levels = (width & -width).bit_length() - 1
+    odd = width >> levels  # 1, 3, 5 or 7
     cuts = greedy_cuts(law, levels + (odd > 1))
     schedules: dict[int, list[tuple[int, int]]] = {}
     for level, coordinate in enumerate(cuts.coordinates):
@@ -71,8 +84,7 @@ def rank_bound(law: Law, width: int, p: int = 2) -> float:
                 explained = _explained(block.marginal, schedule)
                 gain += 2 * block.variances[coordinate - first] * explained
         first += len(block.variances)
-    cost = float(max(2 * law.variances.sum() - gain, 0.0))
-    return cost ** (p / 2)
+    return float(max(2 * law.variances.sum() - gain, 0.0))
 
 
 @lru_cache(maxsize=1024)
@@ -166,7 +178,6 @@ def _crossing(marginal: Marginal, size: int) -> float:
     x = np.linspace(0.0, reach, 2001)[1:]
     if reach == 0.5:
         x = x[:-1]
-    small = 1e-4
-    slope = (1 - 1e-6) * float(-marginal.quantile(np.array(0.5 - small)) / small)
+    slope = 1 / marginal.peak  # a unimodal law has its peak at the median
     excess = -slope * x - marginal.quantile(0.5 - x)
     return float(2 * np.sum(excess * np.exp(-2 * (size - 1) * x * x)) * (x[1] - x[0]))

@@ -46,8 +46,7 @@ def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) 
     >>> bound.method, round(bound.value, 4)
     ('rank', 0.096)
     """
-    width = _check.positive_int("width", width)
-    p = _check.one_of("p", p, (1, 2))
+    width = _checked_width(law, width, p)
     candidates = {"partition": partition_bound(law, width, p), "rank": rank_bound(law, width, p)}
     if confidence is not None:
         confidence = _check.number("confidence", confidence, above=0.0, below=1.0)
@@ -74,8 +73,7 @@ def lower(law: Law, width: int, *, p: int = 2) -> Bound:
     >>> lower(Gaussian(dim=10), 64).method, lower(Gaussian(spectrum=[1, 0.5, 0.25]), 64).method
     ('nearest neighbour', 'rate-distortion')
     """
-    width = _check.positive_int("width", width)
-    p = _check.one_of("p", p, (1, 2))
+    width = _checked_width(law, width, p)
     candidates = {
         "mean": mean_bound(law, width, p),
         "density": density_bound(law, width, p),
@@ -84,6 +82,13 @@ def lower(law: Law, width: int, *, p: int = 2) -> Bound:
     if p == 2:
         candidates["rate-distortion"] = rate_distortion(law, math.log2(width))
     return Bound.best("lower", candidates)
+
+
+def _checked_width(law: Law, width: int, p: int) -> int:
+    if not isinstance(law, Law):
+        raise TypeError(f"`law` must be a law of otlmc.laws, got {type(law).__name__}")
+    _check.one_of("p", p, (1, 2))
+    return _check.positive_int("width", width)
 
 
 def _with_confidence(law: Law, width: int, p: int, expected: float, confidence: float) -> float:
