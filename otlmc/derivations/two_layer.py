@@ -105,11 +105,11 @@ Phenomenon*, section 2.3). The neurons are $\Lambda$-Lipschitz images of Gaussia
     ),
     Step(
         "Laws that are Lipschitz images",
-        r"\Lambda = \sqrt{\lambda_1}\ (\text{Gaussian}), \quad \sqrt{6 \lambda_1 / \pi}\ (\text{uniform}), \quad \sqrt{\lambda_1} / \mathrm{sd}\ (\text{truncated Gaussian})",
+        r"\Lambda = \sqrt{\lambda_1}\ (\text{Gaussian}), \quad \sqrt{6 \lambda_1 / \pi}\ (\text{uniform}), \quad q \sqrt{\lambda_1} / \mathrm{sd}\ (\text{truncated Gaussian})",
         "numeric",
         _images,
-        r"""The uniform law of variance 1 is $2 \sqrt 3\, (\Phi(Z) - \frac12)$, steepest at 0. The map from the Gaussian to its truncation is a contraction (Caffarelli 2000), which the computer
-confirms on a grid; $\mathrm{sd}$ is the standard deviation after the truncation. For other laws the code falls back on Markov's inequality.""",
+        r"""The uniform law of variance 1 is $2 \sqrt 3\, (\Phi(Z) - \frac12)$, steepest at 0. The map $T$ from the Gaussian to its truncation has slope $q\,\varphi(z) / \varphi(T(z)) \le q$, as $|T(z)| \le |z|$, with $q$ the mass that is kept and
+$\mathrm{sd}$ the standard deviation after the truncation. The computer evaluates the slopes on a grid. For other laws the code falls back on Markov's inequality.""",
     ),
     Step(
         "Trained networks",
