@@ -141,8 +141,8 @@ def truncated_gaussian(bound: float) -> Marginal:
     """Return the standardised Gaussian conditioned on lying within ``bound`` standard deviations.
 
     The map T = F^-1(Phi) from the untruncated Gaussian has T(0) = 0 and, before the scaling by
-    1 / std, |T(z)| <= |z|; so its slope mass phi(z) / phi(T(z)) is at most the mass, with equality
-    at 0.
+    1 / std, ``|T(z)| <= |z|``; so its slope mass phi(z) / phi(T(z)) is at most the mass, with
+    equality at 0.
     """
     low, mass = special.ndtr(-bound), special.ndtr(bound) - special.ndtr(-bound)
     density_at_bound = float(_gaussian_density(np.array(bound)))

@@ -90,7 +90,7 @@ ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 
 def build(name: str, seed: int = 0) -> nn.Module:
-    """Draw a network of the table in float64, with every parameter and statistic off its default."""
+    """Draw a network of the table in float64, all parameters and statistics off their defaults."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = ARCHITECTURES[name][0]().double().eval()
