@@ -1,0 +1,86 @@
+"""Lower bounds through means, densities and nearest neighbours."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, special, stats
+from scipy.spatial import cKDTree
+
+from otlmc.bounds.nearest import density_bound, mean_bound, nearest_neighbour_bound
+from otlmc.laws import Gaussian, Laplace, TruncatedGaussian, Uniform
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("width", [1, 4, 100, 1024])
+def test_nearest_neighbour_on_the_line_by_quadrature(width: int, p: int) -> None:
+    """E min_j |a - b_j|^p = E over a of the integral of P(nearest farther than r) d(r^p)."""
+
+    def given(a: float) -> float:
+        def survival(r: float) -> float:
+            inside = special.ndtr(a + r) - special.ndtr(a - r)
+            return p * r ** (p - 1) * (1 - inside) ** width
+
+        return integrate.quad(survival, 0, 20 + abs(a), limit=400, points=[20 / width])[0]
+
+    exact = 2 * integrate.quad(lambda a: given(a) * stats.norm.pdf(a), 0, 9, limit=200)[0]
+    found = nearest_neighbour_bound(Gaussian(1), width, p)
+    assert found <= exact * (1 + 1e-9)
+    assert found >= 0.7 * exact  # a lower sum over steps, coarse on the line
+
+
+@pytest.mark.parametrize("dim", [2, 5, 30])
+@pytest.mark.parametrize("p", [1, 2])
+def test_nearest_neighbour_against_sampling(dim: int, p: int) -> None:
+    rng, width = np.random.default_rng(dim), 200
+    nearest = []
+    for _ in range(300):
+        tree = cKDTree(rng.standard_normal((width, dim)))
+        nearest.append(np.mean(tree.query(rng.standard_normal((20, dim)))[0] ** p))
+    mean, stderr = np.mean(nearest), np.std(nearest, ddof=1) / math.sqrt(len(nearest))
+    found = nearest_neighbour_bound(Gaussian(dim), width, p)
+    assert 0.95 * mean <= found <= mean + 5 * stderr
+
+
+@pytest.mark.parametrize(
+    "law", [Gaussian(2), Uniform(2), Laplace(2), TruncatedGaussian(2, bound=1.0)], ids=repr
+)
+@pytest.mark.parametrize("p", [1, 2])
+def test_density_bound_is_below_the_nearest_neighbour(law, p: int) -> None:
+    rng, width = np.random.default_rng(3), 100
+    costs = []
+    for _ in range(300):
+        tree = cKDTree(law.sample(width, rng))
+        costs.append(np.mean(tree.query(law.sample(20, rng))[0] ** p))
+    stderr = np.std(costs, ddof=1) / math.sqrt(len(costs))
+    assert density_bound(law, width, p) <= np.mean(costs) + 5 * stderr
+
+
+def test_density_bound_by_quadrature_and_across_the_range_of_floats() -> None:
+    """The integral of (1 - F omega r^d)^m d(r^p), and no step where the Gamma functions end."""
+    law, dim, width = Uniform(3), 3, 50
+    peak, ball = 12.0**-1.5, 4 / 3 * math.pi
+    for p in (1, 2):
+        end = (peak * ball) ** (-1 / dim)
+        value, _ = integrate.quad(
+            lambda r, p=p: p * r ** (p - 1) * (1 - peak * ball * r**dim) ** width, 0, end
+        )
+        # a projection to fewer coordinates may do better
+        assert density_bound(law, width, p) >= value * (1 - 1e-9)
+        near = density_bound(law, 2**50 - 1, p), density_bound(law, 2**50, p)
+        assert near[0] == pytest.approx(near[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("width", [1, 6, 500])
+def test_mean_bound_of_order_one_on_the_line(width: int) -> None:
+    # |N(0, 2 / m)| has the mean 2 / sqrt(pi m)
+    assert mean_bound(Gaussian(1), width, 1) == pytest.approx(2 / math.sqrt(math.pi * width))
+    assert mean_bound(Uniform(1), width, 1) == 0
+
+
+def test_neurons_that_fill_no_space() -> None:
+    """A coordinate without variance changes nothing."""
+    thin = Gaussian(spectrum=[1.0, 0.0, 1.0])
+    for bound in (mean_bound, density_bound, nearest_neighbour_bound):
+        for p in (1, 2):
+            assert bound(thin, 77, p) == pytest.approx(bound(Gaussian(2), 77, p), rel=1e-12)
