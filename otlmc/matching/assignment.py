@@ -59,9 +59,24 @@ def assign(
         return np.stack(list(pool.map(lambda matrix: _best(matrix, blocks), matrices)))
 
 
+def _solve(matrix: NDArray[np.float64]) -> Indices:
+    """Solve one dense assignment with SciPy's shortest augmenting paths.
+
+    Constants of rows and columns move no optimum, and neither does the order of the rows, but they
+    decide how long the augmenting paths are: on the scores of networks, centred scores with the
+    most certain rows first take half the time (``benchmarks/matching.py``).
+    """
+    centred = matrix - matrix.mean(0)
+    centred -= centred.mean(1, keepdims=True)
+    rows = np.argsort(-centred.max(1), kind="stable")
+    found = np.empty(len(matrix), dtype=np.int64)
+    found[rows] = linear_sum_assignment(centred[rows], maximize=True)[1]
+    return found
+
+
 def _best(matrix: NDArray[np.float64], blocks: int) -> Indices:
     if blocks == 1:
-        return linear_sum_assignment(matrix, maximize=True)[1].astype(np.int64)
+        return _solve(matrix)
     size = len(matrix) // blocks
     tiles = matrix.reshape(blocks, size, blocks, size).swapaxes(1, 2)
     inside = np.array([[_best(tile, 1) for tile in row] for row in tiles])

@@ -96,7 +96,7 @@ def matching_costs(
     else:
         metrics: dict[str, Tensor] = {}
         if space == "covariance" and inputs is not None:
-            moments = input_moments(a, spec, inputs, batch_size=batch_size)
+            moments = input_moments(a, spec.hidden_layers, inputs, batch_size=batch_size)
             metrics = {name: moment.second for name, moment in moments.items()}
         products = [_weight_products(spec, state_of(x), state_of(y), metrics) for x, y in pairs]
     costs = {}

@@ -84,7 +84,7 @@ def layer_dimensions(
         return {g: approximate_dimension(m.cross.cpu()) for g, m in crossed.items()}
     moments = {}
     if method == "covariance" and inputs is not None:
-        moments = input_moments(model, spec, inputs, batch_size=batch_size)
+        moments = input_moments(model, spec.hidden_layers, inputs, batch_size=batch_size)
     state = model.state_dict()
     result = {}
     for group in spec.sizes:

@@ -142,7 +142,7 @@ class _WeightFrame(_Frame):
         self, method: Weight | Covariance, networks: Sequence[Network], task: Task
     ) -> None:
         self.spec = task.spec
-        self.sides = [method.sides(network, task) for network in networks]
+        self.sides = [method.sides(network, task, "both") for network in networks]
 
     def improve(self, k: int, found: list[Permutation]) -> tuple[Placed, float, float]:
         pairs = []

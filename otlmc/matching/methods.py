@@ -1,7 +1,7 @@
 """The methods: how each scores, and how it searches."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations, product
 from typing import Literal, Protocol
@@ -14,11 +14,12 @@ from otlmc import _check
 from otlmc.matching.assignment import assign
 from otlmc.matching.bilinear import Bilinear, worth
 from otlmc.matching.moments import CrossMoments, InputMoments, Inputs, cross_moments, input_moments
-from otlmc.matching.permutation import Indices, Permutation, PermutationSpec, State, state_of
+from otlmc.matching.permutation import Indices, Layer, Permutation, PermutationSpec, State, state_of
 from otlmc.matching.record import Placed, Search
 
 Network = nn.Module | State
 Score = Callable[[str, Placed], NDArray[np.float64]]
+Role = Literal["a", "b", "both"]
 Start = Literal["forward", "activation", "identity", "random"]
 _MOST_PERMUTATIONS = math.factorial(8)
 
@@ -86,7 +87,7 @@ class WeightIncoming:
     name = "weight_incoming"
     needs = ()
 
-    def sides(self, network: Network, task: Task) -> list[tuple[State, State]]:
+    def sides(self, network: Network, task: Task, role: Role) -> list[tuple[State, State]]:
         """Return the tensors of a network as A and as B in Σ <A_k, P B_k>."""
         state = state_of(network)
         kernels = {layer.weight: state[layer.weight] for layer in task.spec.layers}
@@ -133,7 +134,7 @@ class Weight:
             _check.one_of("starts", start, ("forward", "activation", "identity", "random"))
         _check.positive_int("max_sweeps", self.max_sweeps)
 
-    def sides(self, network: Network, task: Task) -> list[tuple[State, State]]:
+    def sides(self, network: Network, task: Task, role: Role) -> list[tuple[State, State]]:
         """Return the tensors of a network as A and as B in Σ <A_k, P B_k>."""
         state = state_of(network)
         return [(state, state)]
@@ -171,7 +172,7 @@ class Covariance:
     def __post_init__(self) -> None:
         _check.one_of("sigma", self.sigma, ("a", "b", "mean"))
 
-    def sides(self, network: Network, task: Task) -> list[tuple[State, State]]:
+    def sides(self, network: Network, task: Task, role: Role) -> list[tuple[State, State]]:
         """Return the tensors of a network as A and as B in Σ <A_k, P B_k>."""
         state = state_of(network)
         keys = [layer.weight for layer in task.spec.layers]
@@ -179,8 +180,12 @@ class Covariance:
             keys += [f"{layer.name}.bias" for layer in task.spec.layers if layer.bias]
         plain = {key: state[key].double() for key in keys}
         assert isinstance(network, nn.Module) and task.inputs is not None
-        moments = input_moments(network, task.spec, task.inputs, batch_size=task.batch_size)
-        seen = _times_moments(plain, task.spec, moments)
+        if {"a": "b", "b": "a"}.get(role) == self.sigma:
+            return [(plain, plain)]  # the moments belong to the other network
+        every = self.outgoing or role == "both"
+        layers = task.spec.layers if every else task.spec.hidden_layers
+        moments = input_moments(network, layers, task.inputs, batch_size=task.batch_size)
+        seen = plain | _times_moments(plain, layers, moments)
         if self.sigma == "mean":
             half = {key: tensor / 2 for key, tensor in seen.items()}
             return [(half, plain), (plain, half)]
@@ -282,7 +287,7 @@ def bilinear(method: WeightIncoming | Weight | Covariance, task: Task) -> Biline
     """Return the objective of a method for all pairs of a task."""
     matched = []
     for a, b in task.pairs:
-        sides = zip(method.sides(a, task), method.sides(b, task), strict=True)
+        sides = zip(method.sides(a, task, "a"), method.sides(b, task, "b"), strict=True)
         matched += [(side_a[0], side_b[1]) for side_a, side_b in sides]
     return Bilinear.of(task.spec, matched)
 
@@ -331,11 +336,11 @@ def ascend_from(
 
 
 def _times_moments(
-    state: Mapping[str, Tensor], spec: PermutationSpec, moments: Mapping[str, InputMoments]
+    state: Mapping[str, Tensor], layers: Sequence[Layer], moments: Mapping[str, InputMoments]
 ) -> dict[str, Tensor]:
     """Return W Σ, or (W, b) times the second moment of (inputs, 1) if the state has biases."""
     result = {}
-    for layer in spec.layers:
+    for layer in layers:
         weight, bias = state[layer.weight], state.get(f"{layer.name}.bias")
         moment = moments[layer.name]
         seen = weight.flatten(1) @ moment.second

@@ -60,9 +60,9 @@ class CrossMoments:
 
 
 def input_moments(
-    model: nn.Module, spec: PermutationSpec, inputs: Inputs, *, batch_size: int
+    model: nn.Module, layers: Sequence[Layer], inputs: Inputs, *, batch_size: int
 ) -> dict[str, InputMoments]:
-    """Return the moments of what every layer reads, in float64.
+    """Return the moments of what the given layers read, in float64.
 
     For a convolution x is a patch, flattened in the order of the weight; every position of every
     image counts once.
@@ -70,7 +70,7 @@ def input_moments(
     seconds: dict[str, Tensor] = {}
     firsts: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
-    with _recording(model, spec.layers) as seen:
+    with _recording(model, layers) as seen:
         for batch in batches(model, inputs, batch_size):
             model(batch)
             for name, values in seen.items():

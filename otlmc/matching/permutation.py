@@ -133,6 +133,11 @@ class PermutationSpec:
             found[key] = tuple(carried)
         return cls(sizes, found, _layers(found, tensors))
 
+    @property
+    def hidden_layers(self) -> tuple[Layer, ...]:
+        """The layers that compute units which may be permuted."""
+        return tuple(layer for layer in self.layers if layer.target is not None)
+
     def writers(self, group: str) -> list[Layer]:
         """Return the layers that compute the units of ``group``."""
         return [layer for layer in self.layers if layer.target == group]
