@@ -9,6 +9,8 @@ one thread, alone on the machine: ``OMP_NUM_THREADS=1 python -m benchmarks.match
 
 import sys
 import time
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 
 import numpy as np
@@ -74,32 +76,33 @@ def sixty_assignments(a, b, x, method):
     for reads, net in ((reads_a, a), (reads_b, b)):
         for weight, bias in net[:-1]:
             reads.append(np.maximum(reads[-1] @ weight.T + bias, 0))
+    layers = range(len(a) - 1)
     if method == "covariance":
         sigma = [r.T @ r / len(r) for r in reads_a[:-1]]
+
+        def scores(layer):
+            weight = b[layer][0] if layer == 0 else b[layer][0][:, perms[layer - 1]]
+            return a[layer][0] @ sigma[layer] @ weight.T
     else:
         cross = [
-            (r - r.mean(0)).T @ (s - s.mean(0)) / len(r)
-            for r, s in zip(reads_a[1:], reads_b[1:], strict=True)
+            (reads_a[k + 1] - reads_a[k + 1].mean(0)).T @ (reads_b[k + 1] - reads_b[k + 1].mean(0))
+            for k in layers
         ]
+
+        def scores(layer):
+            return cross[layer]
+
     perms = [np.arange(len(bias)) for _, bias in a[:-1]]
     for _ in range(20):
-        for layer in range(len(perms)):
-            if method == "covariance":
-                weight = b[layer][0] if layer == 0 else b[layer][0][:, perms[layer - 1]]
-                scores = a[layer][0] @ sigma[layer] @ weight.T
-            else:
-                scores = cross[layer]
-            perms[layer] = linear_sum_assignment(scores, maximize=True)[1]
+        for layer in layers:
+            perms[layer] = linear_sum_assignment(scores(layer), maximize=True)[1]
     return perms
 
 
 def rebasin_seconds(a, b):
-    try:
-        from rebasin import PermutationCoordinateDescent
-    except ImportError:
+    if find_spec("rebasin") is None:
         return None
-    x = torch.randn(8, 784)
-    descent = PermutationCoordinateDescent(a, b, x)
+    descent = import_module("rebasin").PermutationCoordinateDescent(a, b, torch.randn(8, 784))
     _, elapsed = seconds(descent.rebasin)
     return objective(a, b), elapsed
 
