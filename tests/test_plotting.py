@@ -1,0 +1,69 @@
+"""What the panels of matching and connectivity show: the numbers of the reports."""
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_networks import gaussian, mlp
+
+from otlmc import plotting
+from otlmc.connectivity import path, plane
+
+
+@pytest.fixture
+def ax():
+    mpl.use("Agg")
+    with plotting.style():
+        figure, axes = plotting.panels(1, 1)
+        yield axes[0]
+        figure.savefig(io.BytesIO(), format="png")
+        mpl.pyplot.close(figure)
+
+
+X, Y = gaussian(40, 2), torch.arange(40) % 3
+
+
+def test_path(ax):
+    paths = [path(mlp(2, 8, 3, seed=s), mlp(2, 8, 3, seed=s + 9), X, Y) for s in range(3)]
+    plotting.plot_path({"none": paths, "again": paths[:1]}, quantity="error", ax=ax)
+    line, other = ax.get_lines()
+    np.testing.assert_allclose(line.get_ydata(), np.median([p.error for p in paths], axis=0))
+    np.testing.assert_allclose(other.get_ydata(), paths[0].error)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["none", "again"]
+
+
+def test_barrier_against_width(ax):
+    table = pd.DataFrame(
+        {"width": [8, 8, 16, 16], "measured": [1.0, 3.0, 0.5, 0.5], "matching": ["none"] * 4}
+    )
+    plotting.plot_barrier_against_width(table, "matching", ax=ax)
+    shown = np.asarray(ax.containers[0].lines[0].get_ydata(), dtype=float)
+    np.testing.assert_allclose(shown, [2.0, 0.5])
+
+
+def test_matching(ax):
+    scores = np.arange(9.0).reshape(3, 3)
+    plotting.plot_matching(scores, [2, 0, 1], ax=ax)
+    np.testing.assert_allclose(ax.get_images()[0].get_array(), scores[:, [2, 0, 1]])
+
+
+@pytest.mark.parametrize("limit", [None, 0.5])
+def test_loss_plane(ax, limit):
+    report = plane([mlp(2, 8, 3, seed=s) for s in range(3)], X, Y, resolution=5)
+    plotting.plot_loss_plane(report, limit=limit, ax=ax)
+    np.testing.assert_allclose(ax.get_lines()[0].get_xydata()[:3], report.corners)
+    assert [text.get_text() for text in ax.texts] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_decision_regions(ax, outputs):
+    net, y = mlp(2, 8, outputs), Y.clamp(max=max(1, outputs - 1))
+    plotting.plot_decision_regions(net, X, y, resolution=9, ax=ax)
+    shown = np.asarray(ax.collections[0].get_array()).reshape(9, 9)
+    low, high = X.numpy().min(0), X.numpy().max(0)
+    corner = torch.from_numpy(low - 0.1 * (high - low))[None]
+    logits = net(corner)[0]
+    assert shown[0, 0] == (logits[0] > 0 if outputs == 1 else logits.argmax())
