@@ -23,7 +23,8 @@ class PathReport(Record):
     loss, error : ndarray, shape (points,)
         Cross-entropy (binary for one logit) and 0-1 error.
     deviation : ndarray, shape (points,)
-        Root mean square over the samples of |f(theta(t)) - (1 - t) f(theta_A) - t f(theta_B)|.
+        Root mean square over the samples of the distance between the outputs of theta(t) and the
+        interpolated outputs (1 - t) f(theta_A) + t f(theta_B).
     temperature, calibrated_loss : ndarray, shape (points,)
         The softmax temperature with the least loss on the set, for each t, and that loss.
     on : str
