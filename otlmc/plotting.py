@@ -307,6 +307,59 @@ def plot_decision_regions(
     return ax
 
 
+def plot_bracket(table: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Plot measured matching costs inside the interval between the two bounds, by law and width.
+
+    Every cost is divided by that of a random matching, ``random``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns law, width, measured, stderr, lower, upper, random; laws from left to right in the
+        order of their first appearance.
+    ax : Axes
+        Where to draw.
+    """
+    laws, widths = list(table["law"].unique()), sorted(table["width"].unique())
+    for index, (width, look) in enumerate(looks(f"m = {w:.0f}" for w in widths).items()):
+        rows = table[table["width"] == widths[index]]
+        x = rows["law"].map(laws.index) + (index - (len(widths) - 1) / 2) * 0.25
+        limits = rows["lower"] / rows["random"], rows["upper"] / rows["random"]
+        ax.vlines(x, *limits, color=look["color"], lw=5, alpha=0.3)
+        measured, bars = rows["measured"] / rows["random"], 2 * rows["stderr"] / rows["random"]
+        look["linestyle"] = "none"
+        ax.errorbar(x, measured, yerr=bars, label=width, **look)
+    ax.set_xticks(np.arange(len(laws)), laws, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set(yscale="log", ylabel="matching cost / cost of a random matching")
+    title = "marker: measured, with 2 standard errors; bar: from lower to upper bound"
+    ax.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3)
+    return ax
+
+
+def plot_campaign(table: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Plot the ratio of either bound to the measured cost against the dimension.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns dim, measured, lower, upper, one row for each case.
+    ax : Axes
+        Where to draw.
+    """
+    shift = np.linspace(-0.04, 0.04, 41)[np.arange(len(table)) % 41]  # keeps equal dimensions apart
+    x = table["dim"] * (1 + shift)
+    for side, marker, colour in (("upper", "^", COLOURS[1]), ("lower", "v", COLOURS[0])):
+        ratio = np.maximum(table[side] / table["measured"], 0.01)
+        ax.plot(x, ratio, marker, color=colour, alpha=0.4, markersize=2, label=f"{side} bound")
+    ax.axhline(1.0, color="black", lw=1)
+    ax.set(xscale="log", yscale="log", xlabel="dimension of a neuron")
+    ax.set_ylabel("bound / measured cost (at least 0.01)")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    _legend_below(ax, f"one marker of each kind for each of {len(table):,} cases")
+    return ax
+
+
 def _legend_below(ax: Axes, title: str | None) -> None:
     """Put the legend under the axes, where it hides no data."""
     ax.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
