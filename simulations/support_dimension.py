@@ -24,6 +24,10 @@ from otlmc.matching.cost import SPACES, matching_costs
 from otlmc.networks import Architecture, Schedule, TrainConfig, train
 from otlmc.results import Comparison
 
+MEASURES = (
+    *("loss_barrier", "error_barrier", "epsilon_loss", "epsilon_error"),
+    *("midpoint_loss", "midpoint_error"),
+)
 AMBIENT = 32
 """Dimension of the space in which the synthetic neurons live."""
 
@@ -122,7 +126,7 @@ def measure_pair(a, b, dataset: data.Dataset) -> Iterator[dict[str, Any]]:
     for matching in ("none", *SPACES):
         aligned = match(a, b, inputs, method=matching).permutation.apply(b)
         report = path(a, aligned, dataset.test_inputs, dataset.test_labels)
-        values = {k: v for k, v in report.to_record().items() if "loss" in k or "error" in k}
+        values = {name: getattr(report, name) for name in MEASURES}
         if matching == "none":
             values["mean loss of the ends"] = float((report.loss[0] + report.loss[-1]) / 2)
         for quantity, measured in values.items():
