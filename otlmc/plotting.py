@@ -336,27 +336,32 @@ def plot_bracket(table: pd.DataFrame, *, ax: Axes) -> Axes:
     return ax
 
 
-def plot_campaign(table: pd.DataFrame, *, ax: Axes) -> Axes:
-    """Plot the ratio of either bound to the measured cost against the dimension.
+def plot_campaign(table: pd.DataFrame, *, limit: float, ax: Axes) -> Axes:
+    """Plot how far measurements lie beyond their bounds, in standard errors, as two histograms.
+
+    Negative values lie on the right side of the bound; all below -10 are counted at -10.
 
     Parameters
     ----------
     table : DataFrame
-        Columns dim, measured, lower, upper, one row for each case.
+        Columns measured, stderr, lower, upper, one row for each case.
+    limit : float
+        Standard errors beyond which a bound counts as violated.
     ax : Axes
         Where to draw.
     """
-    shift = np.linspace(-0.04, 0.04, 41)[np.arange(len(table)) % 41]  # keeps equal dimensions apart
-    x = table["dim"] * (1 + shift)
-    for side, marker, colour in (("upper", "^", COLOURS[1]), ("lower", "v", COLOURS[0])):
-        ratio = np.maximum(table[side] / table["measured"], 0.01)
-        ax.plot(x, ratio, marker, color=colour, alpha=0.4, markersize=2, label=f"{side} bound")
-    ax.axhline(1.0, color="black", lw=1)
-    ax.set(xscale="log", yscale="log", xlabel="dimension of a neuron")
-    ax.set_ylabel("bound / measured cost (at least 0.01)")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-    _legend_below(ax, f"one marker of each kind for each of {len(table):,} cases")
+    bins = np.arange(-10.0, limit + 1.5, 0.5)
+    for side, sign, look in zip(
+        ("upper", "lower"), (1, -1), looks(("upper", "lower")).values(), strict=True
+    ):
+        beyond = sign * (table["measured"] - table[side]) / table["stderr"]
+        counts, edges = np.histogram(np.clip(beyond, bins[0], bins[-1]), bins)
+        style = {"color": look["color"], "linestyle": look["linestyle"], "lw": 1.5}
+        ax.stairs(counts, edges, label=f"{side} bound", **style)
+    ax.axvline(limit, color="black", ls=":", label=f"violation: {limit:g} standard errors")
+    ax.set(yscale="log", xlabel="measured cost beyond the bound (standard errors)")
+    ax.set_ylabel("cases")
+    _legend_below(ax, f"{len(table):,} random cases, each against both bounds")
     return ax
 
 

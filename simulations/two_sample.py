@@ -228,8 +228,9 @@ def draw(table: pd.DataFrame) -> plotting.Figure:
     """Draw the campaign and the bracket."""
     with plotting.style():
         figure, axes = plotting.panels(1, 2)
-        plotting.plot_campaign(table[table["part"] == "campaign"], ax=axes[0])
-        axes[0].set_title("Random cases: bounds over the measured cost")
+        cases = table[table["part"] == "campaign"]
+        plotting.plot_campaign(cases, limit=STANDARD_ERRORS, ax=axes[0])
+        axes[0].set_title("Random cases: is a bound violated?")
         plotting.plot_bracket(table[table["part"] == "bracket"], ax=axes[1])
         axes[1].set_title("Gaussian neurons: measured cost between the bounds")
     return figure
@@ -241,10 +242,12 @@ def main(options: Options) -> None:
     batches, brackets = configurations(options)
     run = partial(sweep.run, jobs=options.jobs, scheduler=options.scheduler, resume=options.resume)
     task = partial(bracket, dataset=options.dataset, data_dir=options.data_dir)
-    # the long tasks first
-    parts = {"bracket": run(task, brackets[::-1], folder=options.out / options.dataset)}
-    parts["campaign"] = run(campaign, batches, folder=options.out / "campaign")
-    table = pd.concat(parts, names=["part"]).reset_index("part").iloc[::-1].reset_index(drop=True)
+    parts = {
+        "bracket": run(task, brackets, folder=options.out / options.dataset),
+        "campaign": run(campaign, batches, folder=options.out / "campaign"),
+    }
+    table = pd.concat(parts, names=["part"]).reset_index("part").reset_index(drop=True)
+    table = table.drop(columns=["first", "cases"])  # of the batches, which are of no interest
     found = verdict(table[table["part"] == "campaign"])
     seconds = time.perf_counter() - start
     provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
