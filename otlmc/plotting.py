@@ -365,6 +365,40 @@ def plot_campaign(table: pd.DataFrame, *, limit: float, ax: Axes) -> Axes:
     return ax
 
 
+def plot_two_quantities(
+    table: pd.DataFrame, pair: tuple[str, str], *, x: str, series: str, note: str, ax: Axes
+) -> Axes:
+    """Plot two quantities on logarithmic axes, filled and hollow, and their bound, dotted.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns quantity, measured, stderr, upper and those named by ``x`` and ``series``.
+    pair : tuple of str
+        The quantity with filled markers and the one with hollow markers.
+    x, series : str
+        Column of the abscissa, and the one that tells the colours apart.
+    note : str
+        Title of the legend, which says what the markers mean.
+    ax : Axes
+        Where to draw.
+    """
+    rows = table[table["quantity"].isin(pair)]
+    for (name, own), look in zip(
+        rows.groupby(series, sort=False), looks(rows[series].unique()).values(), strict=True
+    ):
+        faces = (look["color"], f"{series} = {name}", "-"), ("white", None, "--")
+        for quantity, (face, label, look["linestyle"]) in zip(pair, faces, strict=True):
+            part = own[own["quantity"] == quantity].sort_values(x)
+            bars = 2 * part["stderr"]
+            ax.errorbar(part[x], part["measured"], bars, label=label, mfc=face, capsize=2, **look)
+        limits = own.groupby(x)["upper"].max()
+        ax.plot(limits.index, limits, ":", color=look["color"])
+    ax.set(xscale="log", yscale="log")
+    _legend_below(ax, note)
+    return ax
+
+
 def _legend_below(ax: Axes, title: str | None) -> None:
     """Put the legend under the axes, where it hides no data."""
     ax.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
