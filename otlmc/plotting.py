@@ -376,24 +376,20 @@ def plot_two_quantities(
         Columns quantity, measured, stderr, upper and those named by ``x`` and ``series``.
     pair : tuple of str
         The quantity with filled markers and the one with hollow markers.
-    x, series : str
-        Column of the abscissa, and the one that tells the colours apart.
-    note : str
-        Title of the legend, which says what the markers mean.
+    x, series, note : str
+        Columns of the abscissa and of the colours, and what the markers mean.
     ax : Axes
         Where to draw.
     """
     rows = table[table["quantity"].isin(pair)]
-    for (name, own), look in zip(
-        rows.groupby(series, sort=False), looks(rows[series].unique()).values(), strict=True
-    ):
+    for name, look in looks(rows[series].unique()).items():
+        own = rows[rows[series] == name]
         faces = (look["color"], f"{series} = {name}", "-"), ("white", None, "--")
         for quantity, (face, label, look["linestyle"]) in zip(pair, faces, strict=True):
             part = own[own["quantity"] == quantity].sort_values(x)
-            bars = 2 * part["stderr"]
-            ax.errorbar(part[x], part["measured"], bars, label=label, mfc=face, capsize=2, **look)
-        limits = own.groupby(x)["upper"].max()
-        ax.plot(limits.index, limits, ":", color=look["color"])
+            values = part[x], part["measured"], 2 * part["stderr"]
+            ax.errorbar(*values, label=label, mfc=face, capsize=2, **look)
+        ax.plot(own.groupby(x)["upper"].max(), ":", color=look["color"])
     ax.set(xscale="log", yscale="log")
     _legend_below(ax, note)
     return ax
