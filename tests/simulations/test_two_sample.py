@@ -1,6 +1,7 @@
 """The campaign of random cases and the table of how tight the bounds are."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -77,3 +78,19 @@ def test_program_writes_its_outputs(tmp_path, monkeypatch, capsys) -> None:
     assert (table["part"] == "campaign").sum() == 10
     assert {"law", "dim", "width", "p", "measured", "stderr", "lower", "upper"} <= set(table)
     assert "upper / measured" in " ".join(capsys.readouterr().out.split())
+
+
+RESULTS = Path(__file__).parents[2] / "simulations/results/two_sample/mnist"
+
+
+def test_committed_campaign_is_what_its_manifest_says_and_what_the_code_computes() -> None:
+    table = pd.read_csv(RESULTS / "table.csv")
+    manifest = json.loads((RESULTS / "manifest.json").read_text())
+    cases = table[table["part"] == "campaign"].reset_index(drop=True)
+    assert job.verdict(cases) == manifest["campaign"]
+    assert len(cases) >= 10_000
+    assert manifest["campaign"]["violations"] == 0
+    assert (job.excess(table) <= job.STANDARD_ERRORS).all()
+    fresh = pd.DataFrame(job.campaign(job.Batch(first=0, cases=20, repetitions=64, seed=0)))
+    for column in ("measured", "lower", "upper"):
+        assert cases[column][:20].to_numpy() == pytest.approx(fresh[column].to_numpy(), rel=1e-4)
