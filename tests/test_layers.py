@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
             {"wasserstein"},
             {"bounds", "networks", "matching.permutation"},
             {"matching", "derivations"},
-            {"connectivity"},
+            {"connectivity", "certificate"},
             {"plotting", "sweep"},
             {"cli"},
         ),
