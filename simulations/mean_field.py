@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from otlmc import cli, laws, plotting, sweep, wasserstein
-from otlmc.networks.mean_field import TANH, train_mean_field
+from otlmc.networks.mean_field import TANH, Teacher, train_mean_field
 from otlmc.results import Comparison
 
 Array = NDArray[np.float64]
@@ -27,8 +27,6 @@ Training = Literal["noiseless", "noisy", "fixed step"]
 # name of a measured quantity -> one value per width and repetition
 Measured = dict[str, Array]
 
-TEACHERS, STRENGTH = 4, 4.0
-"""Neurons of the teacher, and the norm of each."""
 EXAMPLES = 2000
 """Inputs over which the deviation is maximised and the loss averaged."""
 POWER_LAWS = ("deviation", "W_2^2", "W_2^2 at the start")
@@ -48,25 +46,6 @@ class Ladder:
     step: float
     duration: float
     seed: int
-
-
-@dataclass(frozen=True, eq=False)
-class Teacher:
-    """Inputs uniform on the unit sphere, and the output of a few fixed neurons as target."""
-
-    neurons: Array
-
-    @classmethod
-    def draw(cls, dim: int, *, rng: np.random.Generator) -> "Teacher":
-        """Draw the directions of the teacher's neurons."""
-        neurons = rng.standard_normal((TEACHERS, dim))
-        return cls(STRENGTH * neurons / np.linalg.norm(neurons, axis=1, keepdims=True))
-
-    def __call__(self, count: int, /, *, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Draw examples."""
-        inputs = rng.standard_normal((count, self.neurons.shape[1]))
-        inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
-        return inputs, TANH.output(self.neurons, inputs)
 
 
 def trained_pairs(config: Ladder) -> Iterator[dict[str, Any]]:

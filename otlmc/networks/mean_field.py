@@ -119,6 +119,44 @@ RELU = Neuron(
 NEURONS = {neuron.name: neuron for neuron in (TANH, RELU)}
 
 
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A task: inputs uniform on the unit sphere, and the output of a small tanh network as target.
+
+    Attributes
+    ----------
+    neurons : ndarray, shape (k, d)
+        Neurons of the teacher.
+
+    Examples
+    --------
+    >>> inputs, targets = Teacher.draw(3, rng=0)(5, rng=np.random.default_rng(1))
+    >>> inputs.shape, targets.shape
+    ((5, 3), (5,))
+    """
+
+    neurons: Array
+
+    @classmethod
+    def draw(
+        cls,
+        dim: int,
+        *,
+        size: int = 4,
+        norm: float = 4.0,
+        rng: int | np.random.Generator | np.random.SeedSequence,
+    ) -> "Teacher":
+        """Return a teacher of ``size`` neurons of one norm in random directions."""
+        shape = _check.positive_int("size", size), _check.positive_int("dim", dim)
+        scale = _check.number("norm", norm, above=0.0)
+        return cls(scale * _unit(np.random.default_rng(rng).standard_normal(shape)))
+
+    def __call__(self, count: int, /, *, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Draw examples."""
+        inputs = _unit(rng.standard_normal((count, self.neurons.shape[1])))
+        return inputs, TANH.output(self.neurons, inputs)
+
+
 def train_mean_field(
     initial: ArrayLike,
     task: Task,
@@ -192,6 +230,10 @@ def train_mean_field(
             kick = generator.standard_normal(weights.shape)
             weights += math.sqrt(2 * temperature * step) * kick
     return weights
+
+
+def _unit(vectors: Array) -> Array:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _preactivations(name: str, weights: Array, inputs: Array) -> Array:

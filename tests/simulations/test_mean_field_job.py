@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from otlmc import cli
-from otlmc.networks.mean_field import TANH
+from otlmc.networks.mean_field import TANH, Teacher, train_mean_field
 from simulations import mean_field as job
 
 SMALL = [
@@ -49,11 +49,11 @@ def test_deviation_and_distance_fall_with_the_width(table: pd.DataFrame) -> None
 def test_noiseless_networks_of_one_start_differ_by_their_examples_alone() -> None:
     """With a step that shrinks, the examples matter less: neurons follow the mean-field flow."""
     rng = np.random.default_rng(2)
-    teacher = job.Teacher.draw(3, rng=rng)
+    teacher = Teacher.draw(3, rng=rng)
     start = np.repeat(rng.standard_normal((1, 32, 3)), 8, axis=0)
     spread = []
     for step in (0.4, 0.1, 0.025):
-        end = job.train_mean_field(start, teacher, neuron=TANH, step=step, time=10.0, rng=3)
+        end = train_mean_field(start, teacher, neuron=TANH, step=step, time=10.0, rng=3)
         spread.append(end.var(axis=0, ddof=1).mean())
     # variance of order `step`: a factor of 4 each time
     ratios = np.array(spread[:-1]) / spread[1:]
