@@ -1,5 +1,6 @@
 """Explicit bounds: two samples, two-layer and deep networks, and the width that they ask for."""
 
+from otlmc.bounds.barrier import cross_entropy_barrier, squared_loss_barrier
 from otlmc.bounds.deep import DeepReLU
 from otlmc.bounds.partition import partition_bound
 from otlmc.bounds.rank import rank_bound
@@ -11,11 +12,13 @@ from otlmc.bounds.width import min_width
 __all__ = [
     "DeepReLU",
     "TwoLayer",
+    "cross_entropy_barrier",
     "lower",
     "min_width",
     "partition_bound",
     "rank_bound",
     "rate_distortion",
     "rate_for_distortion",
+    "squared_loss_barrier",
     "upper",
 ]
