@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib import pyplot as plt
 from small_networks import gaussian, mlp
 
 from otlmc import plotting
@@ -20,7 +21,7 @@ def ax():
         figure, axes = plotting.panels(1, 1)
         yield axes[0]
         figure.savefig(io.BytesIO(), format="png")
-        mpl.pyplot.close(figure)
+        plt.close(figure)
 
 
 X, Y = gaussian(40, 2), torch.arange(40) % 3

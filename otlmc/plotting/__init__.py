@@ -1,0 +1,45 @@
+"""Figures: the only package that imports matplotlib.
+
+Every function draws a table of measurements beside their theory into one panel and returns its
+axes. Series differ in colour, marker and dash, so that they can be told apart in grey and by the
+colour-blind.
+"""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from otlmc.plotting.looks import looks, panels, style
+from otlmc.plotting.networks import (
+    plot_against_rate,
+    plot_barrier_against_width,
+    plot_decision_regions,
+    plot_loss_plane,
+    plot_matching,
+    plot_path,
+)
+from otlmc.plotting.theory import (
+    plot_bracket,
+    plot_campaign,
+    plot_ladder,
+    plot_predicted_cost,
+    plot_two_quantities,
+)
+
+__all__ = [
+    "Axes",
+    "Figure",
+    "looks",
+    "panels",
+    "plot_against_rate",
+    "plot_barrier_against_width",
+    "plot_bracket",
+    "plot_campaign",
+    "plot_decision_regions",
+    "plot_ladder",
+    "plot_loss_plane",
+    "plot_matching",
+    "plot_path",
+    "plot_predicted_cost",
+    "plot_two_quantities",
+    "style",
+]
