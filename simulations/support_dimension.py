@@ -18,16 +18,12 @@ import numpy as np
 import pandas as pd
 
 from otlmc import bounds, cli, data, laws, plotting, sweep, wasserstein
-from otlmc.connectivity import path
-from otlmc.matching import layer_dimensions, match
+from otlmc.matching import match
 from otlmc.matching.cost import SPACES, matching_costs
-from otlmc.networks import Architecture, Schedule, TrainConfig, train
+from otlmc.networks import MLP
+from otlmc.pairs import Pairs, ladder, measure, train_pairs
 from otlmc.results import Comparison
 
-MEASURES = (
-    *("loss_barrier", "error_barrier", "epsilon_loss", "epsilon_error"),
-    *("midpoint_loss", "midpoint_error"),
-)
 AMBIENT = 32
 """Dimension of the space in which the synthetic neurons live."""
 
@@ -46,19 +42,6 @@ class Ladder:
 
     k: int
     widths: tuple[int, ...]
-    repetitions: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of networks at one learning rate."""
-
-    dataset: str
-    learning_rate: float
-    hidden: int
-    batch_size: int
-    epochs: int
     repetitions: int
     seed: int
 
@@ -100,45 +83,21 @@ def synthetic(config: Ladder) -> Iterator[dict[str, Any]]:
 
 
 def trained(config: Pairs, *, data_dir: Path | None, device: str) -> Iterator[dict[str, Any]]:
-    """Train the pairs of one learning rate as one stack; match and measure each."""
+    """Train the pairs of one learning rate; match and measure each."""
     dataset = data.load(config.dataset, data_dir=data_dir).to(device)
-    widths = (dataset.input_dim, *[config.hidden] * 3, dataset.output_dim)
-    training = TrainConfig(
-        optimiser="sgd",
-        lr=config.learning_rate,
-        momentum=0.9,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        schedule=Schedule(shape="cosine", warmup_steps=10, warmup_start=1e-6),
-        initialisation="lecun_truncated",
-    )
-    seeds = [2**16 * config.seed + i for i in range(2 * config.repetitions)]
-    stack = train(Architecture(widths=widths), dataset, training, seeds, device=device).stack
-    for repetition in range(config.repetitions):
-        a, b = stack[2 * repetition], stack[2 * repetition + 1]
+    for repetition, (a, b) in enumerate(train_pairs(config, dataset, device=device)):
         for row in measure_pair(a, b, dataset):
             yield {"repetition": repetition, **row}
 
 
-def measure_pair(a, b, dataset: data.Dataset) -> Iterator[dict[str, Any]]:
+def measure_pair(a: MLP, b: MLP, dataset: data.Dataset) -> Iterator[dict[str, Any]]:
     """Match two networks in every space, and measure paths, dimensions and costs."""
     inputs = dataset.train_inputs
     for matching in ("none", *SPACES):
         aligned = match(a, b, inputs, method=matching).permutation.apply(b)
-        report = path(a, aligned, dataset.test_inputs, dataset.test_labels)
-        values = {name: getattr(report, name) for name in MEASURES}
-        if matching == "none":
-            values["mean loss of the ends"] = float((report.loss[0] + report.loss[-1]) / 2)
-        for quantity, measured in values.items():
-            row = Comparison(quantity=quantity, measured=measured)
-            yield {"matching": matching, "layer": None, **row.to_record()}
+        yield from measure(a, aligned, dataset, matching=matching)
         if matching == "none":
             continue
-        for layer, dimension in enumerate(
-            layer_dimensions(a, inputs, method=matching).values(), start=1
-        ):
-            row = Comparison(quantity="approximate dimension", measured=dimension)
-            yield {"matching": matching, "layer": layer, **row.to_record()}
         for layer, cost in enumerate(
             matching_costs(a, aligned, inputs, space=matching).values(), start=1
         ):
@@ -160,17 +119,7 @@ def configurations(options: Options) -> tuple[list[Ladder], list[Pairs]]:
     full = options.preset == "full"
     widths = tuple(2**e for e in range(4, 12 if full else 10))
     ladders = [Ladder(k, widths, 64 if full else 40, options.seed) for k in (1, 2, 3, 5, 10)]
-    if options.dataset == "mnist":
-        rates = np.geomspace(1e-4, 0.1, 6) if full else (0.001, 0.004, 0.016, 0.063, 0.1, 0.15)
-        hidden, batch, epochs, repetitions = (512, 500, 50, 4) if full else (256, 500, 12, 1)
-    else:
-        rates = (0.001, 0.0031, 0.0098, 0.031, 0.096)
-        hidden, batch, epochs, repetitions = (256, 50, 60, 4) if full else (128, 50, 60, 2)
-    pairs = [
-        Pairs(options.dataset, float(rate), hidden, batch, epochs, repetitions, options.seed)
-        for rate in rates
-    ]
-    return ladders, pairs
+    return ladders, ladder(options.dataset, full=full, seed=options.seed)
 
 
 def draw(table: pd.DataFrame) -> plotting.Figure:
