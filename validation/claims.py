@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import pandas as pd
@@ -64,3 +65,14 @@ def spread(values: Iterable[float]) -> str:
     series = pd.Series(list(values), dtype=float)
     error = f" ± {series.sem():.2g}" if len(series) > 1 else ""
     return f"{series.mean():.3g}{error} (n = {len(series)})"
+
+
+def published(name: str) -> pd.DataFrame:
+    """Read the published values ``validation/published/<name>.csv``.
+
+    Examples
+    --------
+    >>> published("ferbach2024_figure2")["learning_rate"].nunique()
+    6
+    """
+    return pd.read_csv(Path(__file__).parent / "published" / f"{name}.csv")
