@@ -1,6 +1,7 @@
 """Explicit bounds: two samples, two-layer and deep networks, and the width that they ask for."""
 
 from otlmc.bounds.barrier import cross_entropy_barrier, squared_loss_barrier
+from otlmc.bounds.cap import cap_bound
 from otlmc.bounds.deep import DeepReLU
 from otlmc.bounds.partition import partition_bound
 from otlmc.bounds.rank import rank_bound
@@ -12,6 +13,7 @@ from otlmc.bounds.width import min_width
 __all__ = [
     "DeepReLU",
     "TwoLayer",
+    "cap_bound",
     "cross_entropy_barrier",
     "lower",
     "min_width",

@@ -7,6 +7,7 @@ theorem, the expected cost of the best permutation, per neuron. It does not incr
 import math
 
 from otlmc import _check
+from otlmc.bounds.cap import cap_bound
 from otlmc.bounds.nearest import density_bound, mean_bound, nearest_neighbour_bound
 from otlmc.bounds.partition import partition_bound
 from otlmc.bounds.rank import rank_bound
@@ -32,7 +33,8 @@ def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) 
     Returns
     -------
     Bound
-        The least of the partition bound (Proposition U) and the rank bound (Proposition R).
+        The least of the partition bound (Proposition U), the rank bound (Proposition R) and the
+        cap bound (Proposition C).
 
     Raises
     ------
@@ -47,7 +49,11 @@ def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) 
     ('rank', 0.096)
     """
     width = _checked_width(law, width, p)
-    candidates = {"partition": partition_bound(law, width, p), "rank": rank_bound(law, width, p)}
+    candidates = {
+        "partition": partition_bound(law, width, p),
+        "rank": rank_bound(law, width, p),
+        "cap": cap_bound(law, width, p),
+    }
     if confidence is not None:
         confidence = _check.number("confidence", confidence, above=0.0, below=1.0)
         candidates = {
