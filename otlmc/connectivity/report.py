@@ -7,9 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from otlmc._text import aligned
 from otlmc.results import Record
 
 Array = NDArray[np.float64]
+
+_MEASURES = (
+    "loss_barrier",
+    "error_barrier",
+    "epsilon_loss",
+    "epsilon_error",
+    "midpoint_loss",
+    "midpoint_error",
+    "calibrated_loss_barrier",
+    "calibrated_midpoint_loss",
+    "midpoint_temperature",
+    "largest_deviation",
+)
+"""What is measured of a path, in the order of its record."""
+_SIMPLEX_MEASURES = ("loss_barrier", "error_barrier", "barycentre_loss", "barycentre_error")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,21 +123,18 @@ class PathReport(Record):
 
     def to_record(self) -> dict[str, Any]:
         """Return the scalars and all measures, at softmax temperature 1 and fitted."""
-        names = (
-            "loss_barrier",
-            "error_barrier",
-            "epsilon_loss",
-            "epsilon_error",
-            "midpoint_loss",
-            "midpoint_error",
-            "calibrated_loss_barrier",
-            "calibrated_midpoint_loss",
-            "midpoint_temperature",
-            "largest_deviation",
-        )
         record = super().to_record() | {"points": len(self.t)}
         record.pop("unpermuted", None)
-        return record | {name: getattr(self, name) for name in names}
+        return record | {name: getattr(self, name) for name in _MEASURES}
+
+    def __str__(self) -> str:
+        """Print the measures, beside those without the permutation."""
+        reports = [self] if self.unpermuted is None else [self.unpermuted, self]
+        rows = [("", *(report.permutation for report in reports))]
+        for name in _MEASURES:
+            label = name.replace("_", " ").replace("calibrated", "at fitted temperature:")
+            rows.append((label, *(getattr(report, name) for report in reports)))
+        return f"path on {self.samples} {self.on} samples, ends: {self.relation}\n{aligned(rows)}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the record of the path and, where B was permuted, of the path without it."""
@@ -186,9 +199,14 @@ class SimplexReport(Record):
     def to_record(self) -> dict[str, Any]:
         """Return the set, the numbers of networks and points, and the measures."""
         points, networks = self.weights.shape
-        names = ("loss_barrier", "error_barrier", "barycentre_loss", "barycentre_error")
-        sizes = {"networks": networks, "points": points}
-        return super().to_record() | sizes | {name: getattr(self, name) for name in names}
+        measures = {name: getattr(self, name) for name in _SIMPLEX_MEASURES}
+        return super().to_record() | {"networks": networks, "points": points} | measures
+
+    def __str__(self) -> str:
+        """Print the measures."""
+        rows = [(name.replace("_", " "), getattr(self, name)) for name in _SIMPLEX_MEASURES]
+        title = f"simplex of {self.weights.shape[1]} networks on {self.samples} {self.on} samples"
+        return f"{title}\n{aligned(rows)}"
 
     @property
     def _centre(self) -> int:
@@ -254,3 +272,11 @@ class FeatureReport(Record):
         record = super().to_record()
         record |= {f"deviation[{k}]": float(v.max()) for k, v in self.deviation.items()}
         return record | {f"cosine[{k}]": float(v.min()) for k, v in self.cosine.items()}
+
+    def __str__(self) -> str:
+        """Print the worst of every layer along the path."""
+        rows = [("features of", "largest deviation", "least cosine")]
+        rows += [
+            (k, float(v.max()), float(self.cosine[k].min())) for k, v in self.deviation.items()
+        ]
+        return aligned(rows)

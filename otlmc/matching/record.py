@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from otlmc._text import Cell, aligned
 from otlmc.matching.permutation import Indices, Permutation
 from otlmc.results import Record
 
@@ -75,6 +78,18 @@ class Matching(Record):
         columns |= {f"gain[{g}]": value for g, value in self.gain.items()}
         return super().to_record() | columns
 
+    def __str__(self) -> str:
+        """Print how it ended, and a line for every group."""
+        rows: list[tuple[Cell, ...]] = [("group", "units", "moved", "objective", "gain")]
+        for group in self.permutation:
+            places = self.permutation[group]
+            moved = int(np.sum(places != np.arange(len(places))))
+            rows.append(
+                (group, len(places), moved, self.objective.get(group), self.gain.get(group))
+            )
+        ended = f"{self.method}: {self.total:.6g} after {self.sweeps} sweep(s) ({self.stop})"
+        return f"{ended}, {self.seconds:.3g} s\n{aligned(rows)}"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JointMatching(Record):
@@ -107,3 +122,14 @@ class JointMatching(Record):
     def between(self, a: int, b: int) -> Permutation:
         """Return the permutation that takes network ``b`` onto network ``a`` as it was given."""
         return self.permutations[a].inverse().compose(self.permutations[b])
+
+    def __str__(self) -> str:
+        """Print how it ended."""
+        networks = f"{self.method}: {len(self.permutations)} networks onto"
+        if self.reference != "universe":
+            return f"{networks} network {self.reference}, {self.seconds:.3g} s"
+        end = "converged" if self.converged else "stopped"
+        return (
+            f"{networks} a common universe, {end} at {self.trace[-1]:.6g} after "
+            f"{len(self.trace) - 1} round(s), {self.seconds:.3g} s"
+        )
