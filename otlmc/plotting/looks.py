@@ -10,10 +10,16 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito, in an order of falling contrast on white
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+# Okabe and Ito, in an order of falling contrast on white, and a grey
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
+    *("#E69F00", "#56B4E9", "#000000", "#888888"),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = (
+    *("-", "--", "-.", ":"),
+    *((0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)), (0, (3, 1, 1, 1))),
+)
 
 STYLE = mpl.RcParams(
     {
@@ -53,7 +59,10 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 MATCHINGS = looks(
-    ("weight_incoming", "covariance", "activation_centred", "none", "networks A and B", "weight")
+    (
+        *("weight_incoming", "covariance", "activation_centred", "none", "networks A and B"),
+        *("weight", "covariance_bias", "covariance_bias_outgoing"),
+    )
 )
 """One look for every way of matching, the same in all figures."""
 

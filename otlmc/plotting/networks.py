@@ -16,7 +16,14 @@ from otlmc.connectivity.report import PathReport, PlaneReport
 from otlmc.plotting.looks import COLOURS, MARKERS, MATCHINGS, legend_below, looks
 
 
-def plot_against_rate(table: pd.DataFrame, series: str, *, ylabel: str, ax: Axes) -> Axes:
+def plot_against_rate(
+    table: pd.DataFrame,
+    series: str,
+    *,
+    ylabel: str,
+    published: pd.DataFrame | None = None,
+    ax: Axes,
+) -> Axes:
     """Plot a quantity of trained networks against the learning rate, one line per series.
 
     Parameters
@@ -27,9 +34,15 @@ def plot_against_rate(table: pd.DataFrame, series: str, *, ylabel: str, ax: Axes
         Column that tells the lines apart, drawn in the order of its first appearance.
     ylabel : str
         What is plotted, with its unit.
+    published : DataFrame, optional
+        Columns learning_rate, value and the one named by ``series``: hollow markers.
     ax : Axes
         Where to draw.
     """
+    if published is not None:
+        for name, rows in published.groupby(series, sort=False):
+            look = MATCHINGS[str(name)] | {"linestyle": "none", "mfc": "white", "alpha": 0.7}
+            ax.plot(rows["learning_rate"], rows["value"], **look)
     for name, rows in table.groupby(series, sort=False):
         means = rows.groupby("learning_rate")["measured"].agg(["mean", "sem", "count"])
         bars = 2 * means["sem"].fillna(0.0)
@@ -40,7 +53,8 @@ def plot_against_rate(table: pd.DataFrame, series: str, *, ylabel: str, ax: Axes
     ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(ticker.NullLocator())
-    legend_below(ax, None)
+    note = "bars: 2 standard errors"
+    legend_below(ax, note if published is None else f"{note}; hollow: published")
     return ax
 
 
