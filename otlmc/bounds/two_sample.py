@@ -10,7 +10,7 @@ from otlmc import _check
 from otlmc.bounds.cap import cap_bound
 from otlmc.bounds.nearest import density_bound, mean_bound, nearest_neighbour_bound
 from otlmc.bounds.partition import partition_bound
-from otlmc.bounds.rank import rank_bound
+from otlmc.bounds.rank import rank_bound, sorting_cost
 from otlmc.bounds.rate_distortion import rate_distortion
 from otlmc.laws import Law
 from otlmc.results import Bound
@@ -34,7 +34,7 @@ def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) 
     -------
     Bound
         The least of the partition bound (Proposition U), the rank bound (Proposition R) and the
-        cap bound (Proposition C).
+        cap bound (Proposition C); on a line, where ``"sorting"`` gives it, the exact value.
 
     Raises
     ------
@@ -53,6 +53,7 @@ def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) 
         "partition": partition_bound(law, width, p),
         "rank": rank_bound(law, width, p),
         "cap": cap_bound(law, width, p),
+        **_exact(law, width, p),
     }
     if confidence is not None:
         confidence = _check.number("confidence", confidence, above=0.0, below=1.0)
@@ -71,7 +72,8 @@ def lower(law: Law, width: int, *, p: int = 2) -> Bound:
     Returns
     -------
     Bound
-        The largest of the mean, density, nearest-neighbour and (p = 2) rate-distortion bounds.
+        The largest of the mean, density, nearest-neighbour and (p = 2) rate-distortion bounds; on a
+        line, where ``"sorting"`` gives it, the exact value.
 
     Examples
     --------
@@ -85,9 +87,15 @@ def lower(law: Law, width: int, *, p: int = 2) -> Bound:
         "density": density_bound(law, width, p),
         "nearest neighbour": nearest_neighbour_bound(law, width, p),
     }
+    candidates |= _exact(law, width, p)
     if p == 2:
         candidates["rate-distortion"] = rate_distortion(law, math.log2(width))
     return Bound.best("lower", candidates)
+
+
+def _exact(law: Law, width: int, p: int) -> dict[str, float]:
+    exact = sorting_cost(law, width) if p == 2 else None
+    return {} if exact is None else {"sorting": exact}
 
 
 def _checked_width(law: Law, width: int, p: int) -> int:

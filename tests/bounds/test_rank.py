@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special
 
-from otlmc import wasserstein
+from otlmc import bounds, wasserstein
 from otlmc.bounds import rank
 from otlmc.bounds.rank import rank_bound
 from otlmc.laws import Gaussian, Laplace, Product, TruncatedGaussian, Uniform
@@ -49,6 +49,15 @@ def test_exact_on_the_line_by_quadrature(law, width: int) -> None:
     # widths of four bits or more are rounded down to three
     used = width if width < 8 else width >> (width.bit_length() - 3) << (width.bit_length() - 3)
     assert rank_bound(law, width) == pytest.approx(values[used - 1], rel=1e-8)
+
+
+@pytest.mark.parametrize("law", LINES, ids=repr)
+@pytest.mark.parametrize("width", [2, 9, 23])
+def test_both_bounds_are_exact_on_the_line(law, width: int) -> None:
+    exact = line_cost(law.marginals[0].quantile, width)
+    assert float(bounds.lower(law, width)) == pytest.approx(exact, rel=1e-8)
+    assert float(bounds.upper(law, width)) == pytest.approx(exact, rel=1e-8)
+    assert bounds.lower(law, width).method == "sorting"
 
 
 @pytest.mark.parametrize("width", [2, 8, 96])
