@@ -1,5 +1,6 @@
 """Explicit bounds: two samples, two-layer and deep networks, and the width that they ask for."""
 
+from otlmc.bounds import published, rates
 from otlmc.bounds.barrier import cross_entropy_barrier, squared_loss_barrier
 from otlmc.bounds.cap import cap_bound
 from otlmc.bounds.deep import DeepReLU
@@ -18,9 +19,11 @@ __all__ = [
     "lower",
     "min_width",
     "partition_bound",
+    "published",
     "rank_bound",
     "rate_distortion",
     "rate_for_distortion",
+    "rates",
     "squared_loss_barrier",
     "upper",
 ]
