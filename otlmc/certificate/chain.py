@@ -59,7 +59,9 @@ def relu_chain(name: str, network: nn.Module) -> list[Affine]:
     activated = True  # whether the value at hand may enter a layer
     for node in _steps(name, network):
         called = _called(network, node)
-        if isinstance(called, nn.Linear) and activated:
+        if isinstance(called, nn.Module) and (called._forward_hooks or called._forward_pre_hooks):
+            raise _refusal(name, f"{node.target!r} has forward hooks, which may change its values")
+        if type(called) is nn.Linear and activated:  # a parametrised one is not linear in its own
             layers.append(_affine(name, str(node.target), called))
             activated = False
         elif _is_relu(called) and not activated:

@@ -54,8 +54,8 @@ def certify(
     ----------
     a, b : nn.Module
         Two networks of one architecture that alternates linear layers and ReLU.
-    inputs : array or Tensor, shape (samples, d)
-        The data on which the bounds hold, rounded to the precision of the networks.
+    inputs : array or Tensor, shape (samples, ...)
+        The data on which the bounds hold, flattened and rounded to the precision of the networks.
     permutation : Permutation or Matching, optional
         Applied to B.
     pieces : int
@@ -75,7 +75,7 @@ def certify(
         If a network is no module.
     ValueError
         If a network has anything but linear layers and ReLU (normalisation, for one), the
-        architectures differ, or a weight or an input is NaN.
+        architectures differ, or a weight or an input is NaN or does not fit.
 
     Notes
     -----
@@ -100,9 +100,16 @@ def certify(
     ends = relu_chain("a", a), relu_chain("b", b)
     _check_alike(*ends)
     t = np.linspace(0.0, 1.0, pieces + 1)
-    path = [[u.between(v, s) for u, v in zip(*ends, strict=True)] for s in t.tolist()]
     gains = _gains(ends, t)
-    runs = [_run(path, gains, batch.double()) for batch in batches(a, inputs, batch_size)]
+    runs = []
+    for batch in batches(a, inputs, batch_size):
+        read = batch.double().flatten(1)
+        if read.shape[1] != ends[0][0].weight.shape[1]:
+            raise ValueError(
+                f"`inputs` must hold {ends[0][0].weight.shape[1]} values a sample, "
+                f"got shape {tuple(batch.shape)}"
+            )
+        runs.append(_run(ends, t, gains, read))
     run = _Run(*(np.concatenate(parts, axis=-1) for parts in zip(*runs, strict=True)))
     return Certificate(
         t=t,
@@ -110,7 +117,7 @@ def certify(
         outputs=run.outputs.swapaxes(1, 2),
         excess=run.excess[:, -1],
         everywhere=_everywhere(*ends) if len(ends[0]) == 2 else None,
-        roundoff=_roundoff(ends, gains.max(0), _rms(run.sizes)),
+        roundoff=_roundoff(ends, gains.max(0), run.sizes.max(-1)),
         permutation=name,
         samples=run.outputs.shape[-1],
     )
@@ -128,29 +135,38 @@ class _Run(NamedTuple):
     ends: Array
     """The same for the whole path as one piece, its mismatch and its kinks, (3, layers, n)."""
     sizes: Array
-    """Norms of what the layers of A read, shape (layers, n)."""
+    """Bounds on the norms of what the layers read, on the grid, shape (layers, n)."""
 
 
-def _run(path: Sequence[Network], gains: Array, inputs: Tensor) -> _Run:
-    at_a, at_b = (_features(network, network[0](inputs)) for network in (path[0], path[-1]))
+def _run(ends: tuple[Network, Network], t: Array, gains: Array, inputs: Tensor) -> _Run:
+    at_a, at_b = (_features(network, network[0](inputs)) for network in ends)
     outputs, deviation, excess = [], [], []
-    before = at_a
-    for k, network in enumerate(path):
-        t = k / (len(path) - 1)
-        here = at_b if t == 1 else at_a
-        if 0 < t < 1:  # the first layer is linear in its parameters: no need to run it again
-            here = _features(network, torch.lerp(at_a[0][0], at_b[0][0], t))
-        straight = [torch.lerp(u, v, t) for (_, u), (_, v) in zip(at_a, at_b, strict=True)]
+    last, before = ends[0], at_a
+    for k, s in enumerate(t.tolist()):
+        network, here = _blended(ends, s), at_b if s == 1 else at_a
+        if 0 < s < 1:  # the first layer is linear in its parameters: no need to run it again
+            here = _features(network, torch.lerp(at_a[0][0], at_b[0][0], s))
+        straight = [torch.lerp(u, v, s) for (_, u), (_, v) in zip(at_a, at_b, strict=True)]
         pairs = zip(here, straight, strict=True)
         deviation.append(torch.stack([(h - line).norm(dim=1) for (_, h), line in pairs]))
         outputs.append(here[-1][1].T)
         if k:
-            excess.append(_piece(path[k - 1 : k + 1], (before, here), gains[k - 1 : k + 1])[0])
-        before = here
-    ends = _piece((path[0], path[-1]), (at_a, at_b), gains[[0, -1]])
-    sizes = torch.stack([inputs.norm(dim=1), *(h.norm(dim=1) for _, h in at_a[:-1])])
-    measured = (torch.stack(outputs), torch.stack(deviation), torch.stack(excess), ends, sizes)
+            excess.append(_piece((last, network), (before, here), gains[k - 1 : k + 1])[0])
+        last, before = network, here
+    whole = _piece(ends, (at_a, at_b), gains[[0, -1]])
+    deviations = torch.stack(deviation)
+    norms = [
+        torch.maximum(u.norm(dim=1), v.norm(dim=1))
+        for (_, u), (_, v) in zip(at_a, at_b, strict=True)
+    ]
+    sizes = torch.stack([inputs.norm(dim=1), *norms[:-1]])
+    sizes[1:] += deviations[:, :-1].amax(0)
+    measured = (torch.stack(outputs), deviations, torch.stack(excess), whole, sizes)
     return _Run(*(tensor.cpu().numpy() for tensor in measured))
+
+
+def _blended(ends: tuple[Network, Network], t: float) -> Network:
+    return [u.between(v, t) for u, v in zip(*ends, strict=True)]
 
 
 def _features(network: Network, z: Tensor) -> Features:
@@ -253,9 +269,8 @@ def _gains(ends: tuple[Network, Network], t: Array) -> Array:
 
     The norm is convex along the path: it lies below its chords between a few knots.
     """
-    path = [[u.between(v, s) for u, v in zip(*ends, strict=True)] for s in _KNOTS.tolist()]
-    knots = [[_norm(layer.weight) for layer in layers] for layers in zip(*path, strict=True)]
-    return np.stack([np.interp(t, _KNOTS, values) for values in knots], axis=1)
+    knots = [[_norm(layer.weight) for layer in _blended(ends, s)] for s in _KNOTS.tolist()]
+    return np.stack([np.interp(t, _KNOTS, norms) for norms in zip(*knots, strict=True)], axis=1)
 
 
 def _norm(matrix: Tensor) -> float:

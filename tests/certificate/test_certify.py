@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import digits, gaussian, mlp, trained
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from otlmc.certificate import certify
 from otlmc.matching import Permutation, infer_spec, match
@@ -188,6 +189,26 @@ def test_roundoff_covers_another_order_of_summation() -> None:
     assert 0 < apart < certify(a, a, x, pieces=1).roundoff < 1e-10
 
 
+def test_roundoff_counts_what_b_reads() -> None:
+    a, b, x = mlp(64, 128, 128, 10), mlp(64, 128, 128, 10, seed=1), gaussian(200, 64)
+    scaled(a, [0.0, 1.0, 1.0])  # no signal in A, only its small biases
+    scaled(b, [100.0, 1.0, 1.0])
+    moved = Permutation.random(infer_spec(b), rng=0).apply(b)
+    with torch.no_grad():
+        apart = float((b(x) - moved(x)).norm(dim=1).max())
+    assert 0 < apart < certify(a, b, x, pieces=1).roundoff < 1e-8
+    np.testing.assert_allclose(
+        certify(a, b, x, pieces=1).roundoff, certify(b, a, x, pieces=1).roundoff, rtol=1e-9
+    )
+
+
+def test_images_are_flattened() -> None:
+    flat = mlp(12, 5, 2)
+    net, x = nn.Sequential(nn.Flatten(), *flat), gaussian(7, 3, 4)
+    found, expected = certify(net, net, x), certify(flat, flat, x.flatten(1))
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+
+
 def test_the_permutation_is_applied_and_the_batches_do_not_matter() -> None:
     a, b, x = mlp(5, 9, 7, 3, seed=0), mlp(5, 9, 7, 3, seed=1), gaussian(31, 5)
     found = match(a, b)
@@ -267,6 +288,12 @@ def plain(*layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def hooked() -> nn.Sequential:
+    net = plain(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
+    net[1].register_forward_hook(lambda module, args, output: 2 * output)
+    return net
+
+
 @pytest.mark.parametrize(
     ("net", "message"),
     [
@@ -277,6 +304,8 @@ def plain(*layers: nn.Module) -> nn.Sequential:
         (plain(nn.Linear(4, 5), nn.ReLU()), "no affine output layer"),
         (plain(nn.Identity()), "no affine output layer"),
         (plain(nn.ReLU(), nn.Linear(4, 2)), "ReLU"),
+        (plain(weight_norm(nn.Linear(4, 2))), "'0' .ParametrizedLinear"),
+        (hooked(), "'1' has forward hooks"),
         (Skip(), "does not continue a chain"),
         (Branching(), "cannot trace"),
     ],
@@ -293,6 +322,7 @@ def test_other_networks_are_refused(net, message) -> None:
         ({"b": mlp(3, 4, 4, 2)}, "the architectures differ"),
         ({"b": mlp(3, 4, 2).state_dict()}, "`b` must be an nn.Module, got OrderedDict"),
         ({"inputs": torch.full((6, 3), torch.nan)}, "`inputs` holds NaN"),
+        ({"inputs": gaussian(6, 4)}, r"`inputs` must hold 3 values a sample, got shape \(6, 4\)"),
         ({"pieces": 0}, "`pieces`"),
         ({"pieces": 2.0}, "`pieces`"),
         ({"batch_size": 0}, "`batch_size`"),
