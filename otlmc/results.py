@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+BoundKind = Literal["upper", "lower", "upper estimate", "lower estimate"]
+"""The side of a bound, and whether it is a theorem or, with measured quantities, an estimate."""
+
 Kind = Literal["upper", "lower", "two-sided", "rate", "prediction", "measurement"]
 """What stands behind a bound: a theorem on one side or both, a rate whose constant is
 unknown, a prediction outside every theorem, or nothing but a measurement."""
@@ -78,21 +81,21 @@ class Bound(Record):
         The bound.
     method : str
         The statement that gave it.
-    kind : {"upper", "lower"}
-        Its side.
+    kind : {"upper", "lower", "upper estimate", "lower estimate"}
+        Its side; an estimate is no theorem: a measured quantity entered.
     candidates : tuple of (str, float)
         Every statement that was evaluated, with its value.
     """
 
     value: float
     method: str
-    kind: Literal["upper", "lower"]
+    kind: BoundKind
     candidates: tuple[tuple[str, float], ...]
 
     @classmethod
-    def best(cls, kind: Literal["upper", "lower"], candidates: dict[str, float]) -> "Bound":
+    def best(cls, kind: BoundKind, candidates: dict[str, float]) -> "Bound":
         """Return the least upper or the largest lower bound."""
-        choose = min if kind == "upper" else max
+        choose = min if kind.startswith("upper") else max
         method = choose(candidates, key=candidates.__getitem__)
         return cls(
             value=float(candidates[method]),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from otlmc.laws import Law
+from otlmc.laws import Empirical, Law
 from otlmc.marginals import GAUSSIAN
 
 Array = NDArray[np.float64]
@@ -16,7 +16,7 @@ MAX_WIDTH = 2**50
 """The nearest-neighbour integral is evaluated up to this width."""
 
 
-def mean_bound(law: Law, width: int, p: int = 2) -> float:
+def mean_bound(law: Law | Empirical, width: int, p: int = 2) -> float:
     """W_p >= W_1 >= the distance of the two means.
 
     For p = 2, S_2(m) >= 2 tr C / m, for every law. For p = 1 and a Gaussian, S_1(m) >=
@@ -29,7 +29,7 @@ def mean_bound(law: Law, width: int, p: int = 2) -> float:
     >>> mean_bound(Gaussian(dim=3), 6)
     1.0
     """
-    variance = math.exp(math.log(2 * float(law.variances.sum())) - math.log(width))
+    variance = math.exp(math.log(2 * float(law.spectrum.sum())) - math.log(width))
     if p == 2:
         return variance
     if all(block.marginal is GAUSSIAN for block in law.blocks):

@@ -115,9 +115,19 @@ def partition_bound(law: Law, width: int, p: int = 2) -> float:
     fractions = unmatched(width, len(cuts.drops))
     within = 2 * law.variances.sum() - np.concatenate([[0.0], np.cumsum(cuts.drops)])
     # v = 0 is reached up to round-off by a law whose finest profile vanishes
-    within = np.clip(within, 0.0, None)
+    return cost_by_levels(np.clip(within, 0.0, None), fractions, p)
+
+
+def cost_by_levels(within: Array, fractions: Array, p: int) -> float:
+    """Evaluate Proposition U for v_k and T_k, levels 0 to K, with the least value over the depth.
+
+    Examples
+    --------
+    >>> cost_by_levels(np.array([2.0, 0.5]), np.array([0.0, 0.1]), 2)    # 0.9 v_1 + 0.1 c_1
+    0.8
+    """
     inside = within ** (p / 2)
-    across = (within[:-1] + cuts.drops) ** (p / 2)  # c_k = v_{k-1} + (v_{k-1} - v_k)
+    across = np.clip(2 * within[:-1] - within[1:], 0.0, None) ** (p / 2)
     # Summed by parts, with fractions T_k >= 0 that may be upper bounds: where c_k falls with k, the
     # usual case, a larger T_k raises the value; where it does not, T_k >= 0 drops the term.
     steps = fractions[1:-1] * np.clip(across[:-1] - across[1:], 0.0, None)

@@ -55,7 +55,10 @@ class TwoLayer:
         chaos_error: float = 0.0,
     ) -> None:
         if not isinstance(neurons, Law):
-            raise TypeError(f"`neurons` must be a law of otlmc.laws, got {type(neurons).__name__}")
+            raise TypeError(
+                "`neurons` must be a product law of otlmc.laws (a theorem needs the law, not a "
+                f"cloud), got {type(neurons).__name__}"
+            )
         if lipschitz is None and smoothness is None:
             raise ValueError("give `lipschitz`, `smoothness` or both")
         self.neurons = neurons

@@ -9,20 +9,24 @@ import math
 from otlmc import _check
 from otlmc.bounds.cap import cap_bound
 from otlmc.bounds.nearest import density_bound, mean_bound, nearest_neighbour_bound
-from otlmc.bounds.partition import partition_bound
+from otlmc.bounds.partition import cost_by_levels, partition_bound, unmatched
 from otlmc.bounds.rank import rank_bound, sorting_cost
 from otlmc.bounds.rate_distortion import rate_distortion
-from otlmc.laws import Law
+from otlmc.laws import Empirical, Law
 from otlmc.results import Bound
 
 
-def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) -> Bound:
+def upper(
+    law: Law | Empirical, width: int, *, p: int = 2, confidence: float | None = None
+) -> Bound:
     """Upper bound on the matching cost S_p(m) = E W_p^p of two m-samples of a law.
 
     Parameters
     ----------
-    law : Law
-        Law of a neuron; use ``law.in_metric(Sigma)`` for the distance of a metric.
+    law : Law or Empirical
+        Law of a neuron; use ``law.in_metric(Sigma)`` for the distance of a metric. Of a measured
+        cloud comes an estimate, of the kind ``"upper estimate"``: Proposition U with the cells of a
+        k-d tree. It no longer falls beyond the number of neurons of the cloud.
     width : int
         Neurons in each sample, m >= 1, of any size (``2**500`` is an ordinary input).
     p : {1, 2}
@@ -39,7 +43,8 @@ def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) 
     Raises
     ------
     TypeError, ValueError
-        For a width below 1, p other than 1 or 2, or a confidence outside of (0, 1).
+        For a width below 1, p other than 1 or 2, a confidence outside of (0, 1), or one for an
+        estimate.
 
     Examples
     --------
@@ -49,6 +54,11 @@ def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) 
     ('rank', 0.096)
     """
     width = _checked_width(law, width, p)
+    if isinstance(law, Empirical):
+        if confidence is not None:
+            raise ValueError("`confidence` asks for a law; an estimate from a cloud has none")
+        fractions = unmatched(width, len(law.within) - 1)
+        return Bound.best("upper estimate", {"k-d tree": cost_by_levels(law.within, fractions, p)})
     candidates = {
         "partition": partition_bound(law, width, p),
         "rank": rank_bound(law, width, p),
@@ -64,7 +74,7 @@ def upper(law: Law, width: int, *, p: int = 2, confidence: float | None = None) 
     return Bound.best("upper", candidates)
 
 
-def lower(law: Law, width: int, *, p: int = 2) -> Bound:
+def lower(law: Law | Empirical, width: int, *, p: int = 2) -> Bound:
     """Lower bound on the matching cost S_p(m) = E W_p^p of two m-samples of a law.
 
     Parameters and errors as in :func:`upper`.
@@ -73,7 +83,8 @@ def lower(law: Law, width: int, *, p: int = 2) -> Bound:
     -------
     Bound
         The largest of the mean, density, nearest-neighbour and (p = 2) rate-distortion bounds; on a
-        line, where ``"sorting"`` gives it, the exact value.
+        line, where ``"sorting"`` gives it, the exact value. Of a cloud (p = 2 only), the mean bound
+        with its measured variance, of the kind ``"lower estimate"``.
 
     Examples
     --------
@@ -82,6 +93,12 @@ def lower(law: Law, width: int, *, p: int = 2) -> Bound:
     ('nearest neighbour', 'rate-distortion')
     """
     width = _checked_width(law, width, p)
+    if isinstance(law, Empirical):
+        if p == 1:
+            raise ValueError(
+                "`p` must be 2 for a cloud: no lower bound at p = 1 does without a law"
+            )
+        return Bound.best("lower estimate", {"mean": mean_bound(law, width)})
     candidates = {
         "mean": mean_bound(law, width, p),
         "density": density_bound(law, width, p),
@@ -98,8 +115,8 @@ def _exact(law: Law, width: int, p: int) -> dict[str, float]:
     return {} if exact is None else {"sorting": exact}
 
 
-def _checked_width(law: Law, width: int, p: int) -> int:
-    if not isinstance(law, Law):
+def _checked_width(law: Law | Empirical, width: int, p: int) -> int:
+    if not isinstance(law, Law | Empirical):
         raise TypeError(f"`law` must be a law of otlmc.laws, got {type(law).__name__}")
     _check.one_of("p", p, (1, 2))
     return _check.positive_int("width", width)

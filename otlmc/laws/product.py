@@ -1,6 +1,5 @@
-"""Laws of a neuron: the distributions from which the units of a layer are drawn independently.
+"""Product laws: in a suitable orthonormal basis the coordinates are independent.
 
-Every law here is a *product law*: in a suitable orthonormal basis its coordinates are independent.
 A Gaussian with any covariance is one, in the eigenbasis of its covariance; no other law stays one
 after a rotation.
 """
@@ -125,7 +124,7 @@ class Law:
         >>> Gaussian(dim=2).in_metric([[2.0, 0.0], [0.0, 3.0]]).spectrum
         array([3., 2.])
         """
-        eigenvalues, vectors = _eigenbasis("metric", metric)
+        eigenvalues, vectors = eigenbasis("metric", metric)
         if len(eigenvalues) != self.dim:
             raise ValueError(f"`metric` must have {self.dim} rows, got {len(eigenvalues)}")
         sigma = np.asarray(metric, dtype=np.float64)
@@ -142,7 +141,7 @@ class Law:
         root = (vectors * np.sqrt(eigenvalues)) @ vectors.T
         columns = np.eye(self.dim) if self.basis is None else self.basis
         factor = root @ (columns * np.sqrt(self.variances))
-        return Law(self.marginals, *_eigenbasis("metric", factor @ factor.T))
+        return Law(self.marginals, *eigenbasis("metric", factor @ factor.T))
 
     def __repr__(self) -> str:
         """Name the law with its dimension and total variance."""
@@ -185,7 +184,7 @@ class Gaussian(Law):
             return
         if dim is not None or spectrum is not None:
             raise ValueError("give exactly one of `dim`, `covariance` and `spectrum`")
-        super().__init__((GAUSSIAN,), *_eigenbasis("covariance", covariance))
+        super().__init__((GAUSSIAN,), *eigenbasis("covariance", covariance))
 
 
 class Uniform(Law):
@@ -284,7 +283,8 @@ def _variances(dim: int | None, spectrum: ArrayLike | None) -> Array:
     return variances
 
 
-def _eigenbasis(name: str, matrix: ArrayLike) -> tuple[Array, Array]:
+def eigenbasis(name: str, matrix: ArrayLike) -> tuple[Array, Array]:
+    """Return the eigenvalues and eigenvectors of a positive semi-definite matrix."""
     values = _check.finite(name, matrix, ndim=2)
     if values.shape[0] != values.shape[1]:
         raise ValueError(f"`{name}` must be square, got shape {values.shape}")
