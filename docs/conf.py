@@ -60,7 +60,8 @@ templates_path = ["_templates"]
 autosummary_context = {"packages": [m.name for m in MODULES if m.ispkg]}
 
 # Docstrings follow NumPy's sections; they name the types, so signatures need not.
-autodoc_default_options = {"members": True}
+# What a package passes on of another library is documented there.
+autodoc_default_options = {"members": True, "exclude-members": "Axes, Figure"}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False

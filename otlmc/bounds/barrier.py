@@ -45,10 +45,10 @@ def cross_entropy_barrier(deviation: ArrayLike, *, outputs: int) -> float:
 
 
 def squared_loss_barrier(deviation: ArrayLike, *, residual: ArrayLike) -> float:
-    """Upper bound on the barrier of the mean squared loss |y - target|^2.
+    """Upper bound on the barrier of the mean squared loss ``|y - target|^2``.
 
     With r the residual of ``(1 - t) y_A + t y_B`` and d the deviation,
-    ``|r + d|^2 = |r|^2 + 2 <r, d> + |d|^2``, and |r|^2 is at most the mean of the ends by
+    ``|r + d|^2 = |r|^2 + 2 <r, d> + |d|^2``, and ``|r|^2`` is at most the mean of the ends by
     convexity. So the barrier is at most the mean of ``2 |d| |r| + |d|^2``.
 
     Parameters
@@ -56,8 +56,8 @@ def squared_loss_barrier(deviation: ArrayLike, *, residual: ArrayLike) -> float:
     deviation : array_like, shape (n,), or float
         Bounds on the norms of the deviation for every sample; or one on their root mean square.
     residual : array_like, shape (n,), or float
-        Bounds on |r| for every sample (the larger of |y_A - target| and |y_B - target| is one);
-        or one on their root mean square.
+        Bounds on ``|r|`` for every sample (the larger of ``|y_A - target|`` and ``|y_B - target|``
+        is one); or one on their root mean square.
 
     Raises
     ------

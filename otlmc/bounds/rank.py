@@ -6,6 +6,9 @@ whatever the dimension. Here a cell is cut at the median *of its own neurons*, i
 The counts then agree exactly, nothing is left over, and what fluctuates instead is where the cuts
 lie, which costs only the square of the shift: the order 1/m in dimension 1 (where the bound is the
 exact value), log(m)/m in dimension 2 and m^(-2/d) above.
+
+The halvings suit some widths better than others. As S_p does not increase with the width, the bound
+at a width is the least of those at some narrower ones.
 """
 
 import math

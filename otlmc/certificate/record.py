@@ -21,7 +21,7 @@ REFERENCE = "docs/derivations/certificate"
 class LayerCertificate(Record):
     """One layer: how far its features are, at most, from the interpolated features of the ends.
 
-    For every sample the distance is |h(theta(t)) - (1 - t) h(theta_A) - t h(theta_B)|, h the
+    For every sample the distance is ``|h(theta(t)) - (1 - t) h(theta_A) - t h(theta_B)|``, h the
     activations of a hidden layer or the outputs.
 
     Attributes
@@ -67,7 +67,7 @@ class Certificate(Record):
         between their outputs.
     everywhere : float or None
         With one hidden layer, for every input x whatsoever the deviation is at most this times
-        |(x, 1)|; ``None`` for other depths.
+        ``|(x, 1)|``; ``None`` for other depths.
     roundoff : float
         Size of the float64 round-off in a deviation, to first order; it is not part of the bounds.
     permutation : str
@@ -106,7 +106,7 @@ class Certificate(Record):
             Class numbers, shape (samples,); for the squared loss the targets, shape
             (samples, outputs).
         loss : {"cross-entropy", "squared"}
-            Cross-entropy of the softmax (binary for one logit), or |y - target|^2.
+            Cross-entropy of the softmax (binary for one logit), or ``|y - target|^2``.
 
         Returns
         -------

@@ -56,17 +56,18 @@ def scaled(net: nn.Sequential, factors: list[float]) -> nn.Sequential:
 
 @st.composite
 def pairs(draw):
-    depth = draw(st.integers(1, 4))
-    widths = [draw(st.integers(1, 9)) for _ in range(depth + 1)] + [draw(st.integers(1, 4))]
+    depth = draw(st.integers(1, 6))
+    units = st.integers(1, 9) | st.just(200)
+    widths = [draw(units) for _ in range(depth + 1)] + [draw(st.integers(1, 4))]
     seeds = draw(st.integers(0, 10**6)), draw(st.integers(0, 10**6))
     # far apart in scale, sign flips, and dead layers
-    factor = st.sampled_from([-1.0, 0.0, 1.0, 3.0, 30.0, -1e-3])
+    factor = st.sampled_from([-1.0, 0.0, 1.0, 3.0, 1e3, -1e-3])
     factors = [draw(st.lists(factor, min_size=depth + 1, max_size=depth + 1)) for _ in seeds]
     a, b = (scaled(mlp(*widths, seed=s), f) for s, f in zip(seeds, factors, strict=True))
     return a, b, gaussian(draw(st.integers(1, 12)), widths[0], seed=draw(st.integers(0, 99)))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pair=pairs(), pieces=st.sampled_from([1, 2, 5, 16]), seed=st.integers(0, 10**6))
 def test_never_below_the_deviation(pair, pieces, seed) -> None:
     a, b, x = pair
