@@ -12,6 +12,7 @@ from otlmc.plotting.looks import looks, panels, style
 from otlmc.plotting.networks import (
     plot_against_rate,
     plot_barrier_against_width,
+    plot_composition,
     plot_decision_regions,
     plot_loss_plane,
     plot_matching,
@@ -34,6 +35,7 @@ __all__ = [
     "plot_barrier_against_width",
     "plot_bracket",
     "plot_campaign",
+    "plot_composition",
     "plot_decision_regions",
     "plot_ladder",
     "plot_loss_plane",

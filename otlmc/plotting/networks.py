@@ -1,7 +1,7 @@
 """Panels of what lies between trained networks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from torch import nn
 
 from otlmc.connectivity.report import PathReport, PlaneReport
 from otlmc.plotting.looks import COLOURS, MARKERS, MATCHINGS, legend_below, looks
+
+COMPOSITIONS = ["pair", "via one", "via two", "cycle of three", "cycle of four"]
+"""From the fewest to the most permutations, along paths and around cycles."""
 
 
 def plot_against_rate(
@@ -49,10 +52,8 @@ def plot_against_rate(
         ax.errorbar(
             means.index, means["mean"], yerr=bars, label=name, capsize=2, **MATCHINGS[str(name)]
         )
-    ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel=ylabel)
-    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_locator(ticker.NullLocator())
+    ax.set(xscale="log", xlabel="learning rate", ylabel=ylabel)
+    _logarithmic(ax)
     note = "bars: 2 standard errors"
     legend_below(ax, note if published is None else f"{note}; hollow: published")
     return ax
@@ -87,7 +88,12 @@ def plot_path(
 
 
 def plot_barrier_against_width(
-    table: pd.DataFrame, series: str, *, ylabel: str = "loss barrier", ax: Axes
+    table: pd.DataFrame,
+    series: str,
+    *,
+    ylabel: str = "loss barrier",
+    published: pd.DataFrame | None = None,
+    ax: Axes,
 ) -> Axes:
     """Plot barriers against the width of the networks, one line per series.
 
@@ -99,21 +105,74 @@ def plot_barrier_against_width(
         Column that tells the lines apart.
     ylabel : str
         What was measured.
+    published : DataFrame, optional
+        Columns width, value, architecture and the one named by ``series``: hollow markers in the
+        colours of the series, with one shape for each architecture.
     ax : Axes
         Where to draw.
     """
-    names = [str(name) for name in dict.fromkeys(table[series])]
-    for (name, rows), look in zip(
-        table.groupby(series, sort=False), looks(names).values(), strict=True
-    ):
+    styles = looks(str(name) for name in dict.fromkeys(table[series]))
+    for name, rows in table.groupby(series, sort=False):
         means = rows.groupby("width")["measured"].agg(["mean", "sem"])
         bars = 2 * means["sem"].fillna(0.0)
+        look = styles[str(name)]
         ax.errorbar(means.index, means["mean"], yerr=bars, label=name, capsize=2, **look)
+    if published is not None:
+        for (architecture, own), look in zip(
+            published.groupby("architecture"), _hollow(), strict=False
+        ):
+            ax.plot([], [], color="0.3", label=f"published: {architecture}", **look)
+            for name, rows in own[own[series].isin(list(styles))].groupby(series):
+                ax.plot(rows["width"], rows["value"], color=styles[str(name)]["color"], **look)
     ax.axhline(0.0, color="0.4", lw=0.8)
     ax.set_xscale("log", base=2)
     ax.set(xlabel="width (units of a hidden layer)", ylabel=ylabel)
     legend_below(ax, "mean, with 2 standard errors")
     return ax
+
+
+def plot_composition(table: pd.DataFrame, published: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Plot the barrier after permutations have been composed along a path or a cycle.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns width, arrangement and measured; repetitions are averaged.
+    published : DataFrame
+        Columns architecture, arrangement and value: hollow markers.
+    ax : Axes
+        Where to draw.
+    """
+    rows = table[table["arrangement"].isin(COMPOSITIONS)]
+    styles = looks(f"width {width}" for width in sorted(rows["width"].unique()))
+    x = np.arange(len(COMPOSITIONS))
+    for (name, look), (_, own) in zip(styles.items(), rows.groupby("width"), strict=True):
+        means = own.groupby("arrangement")["measured"].agg(["mean", "sem"]).reindex(COMPOSITIONS)
+        look["linestyle"] = "none"
+        ax.errorbar(
+            x, means["mean"], yerr=2 * means["sem"].fillna(0.0), label=name, capsize=2, **look
+        )
+    for (name, own), look in zip(published.groupby("architecture"), _hollow(), strict=False):
+        values = own.set_index("arrangement")["value"].reindex(COMPOSITIONS)
+        ax.plot(x, values, color="0.3", label=f"published: {name}", **look)
+    ax.set_xticks(x, [name.replace(" of", "\nof") for name in COMPOSITIONS])
+    ax.set_ylabel("barrier of the training error")
+    _logarithmic(ax)
+    legend_below(ax, "mean, with 2 standard errors")
+    return ax
+
+
+def _logarithmic(ax: Axes) -> None:
+    """Give the ordinate a logarithmic scale with plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(ticker.NullLocator())
+
+
+def _hollow() -> list[dict[str, Any]]:
+    """Return the looks of published values, by architecture."""
+    return [{"marker": m, "mfc": "white", "linestyle": "none", "alpha": 0.8} for m in MARKERS]
 
 
 def plot_matching(scores: ArrayLike, permutation: ArrayLike, *, ax: Axes) -> Axes:
