@@ -151,7 +151,7 @@ def compare(
     widths = rates.layer_widths(dim, tolerance, layers=len(laws), constant=constant, scale=scales)
     first: dict[str, float] = {"constant": constant, "scale": scales[0]}
     rows = [
-        _rate(f"{_FERBACH} 5.2", "independent Gaussian weights", width, layer=layer)
+        _rate(f"{_FERBACH} 5.2", "independent (sub-)Gaussian weights", width, layer=layer)
         for layer, width in enumerate(widths, start=1)
     ]
     density = -dim * math.log2(scales[0])
