@@ -147,7 +147,7 @@ def _draw(main: pd.DataFrame, axes: Sequence[plotting.Axes]) -> None:
         published=paper,
         ax=axes[0],
     )
-    axes[0].set_title("Weight matching (published: CIFAR-10, base width)")
+    axes[0].set(yscale="log", title="Weight matching (published: CIFAR-10, base width)")
     plotting.plot_composition(errors, published("sharma2024_composition"), ax=axes[1])
     axes[1].set_title("Composed permutations (published: base width 64)")
     maps = {name: plane_of(main, name) for name in ("none", "weight")}
