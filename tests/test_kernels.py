@@ -39,6 +39,20 @@ def test_second_layer_is_exact_at_finite_width() -> None:
     assert (np.abs(products.mean(0) - expected) <= 5 * error).all()
 
 
+@pytest.mark.parametrize("activation", SIGMA)
+def test_fourth_moment_is_the_gaussian_expectation(activation: str) -> None:
+    rng = np.random.default_rng(5)
+    root = rng.standard_normal((4, 4))
+    phi = SIGMA[activation](rng.standard_normal((400_000, 4)) @ root.T)
+    products = phi[:, :, None] * phi[:, None, :] * np.square(phi).sum(1)[:, None, None]
+    moment = kernels.fourth_moment(root @ root.T, activation)
+    error = products.std(0) / np.sqrt(len(products))
+    if activation == "erf":  # a bound as a quadratic form
+        assert np.linalg.eigvalsh(moment - products.mean(0)).min() >= -5 * error.max()
+        return
+    assert (np.abs(products.mean(0) - moment) <= 5 * error).all()
+
+
 @pytest.mark.parametrize("covariance", [[[1.0, 0.0]], [[0.0]], [[np.nan]]])
 def test_bad_covariances_are_refused(covariance) -> None:
     with pytest.raises(ValueError, match="`covariance`"):
