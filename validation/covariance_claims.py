@@ -100,7 +100,11 @@ def _crossing(sgd: pd.DataFrame, paper: pd.DataFrame) -> Claim:
         measured="more than naive: "
         + ", ".join(f"{name} {spread(difference)}" for name, difference in lost.items()),
         verdict=verdict(naive_best) if clear else "not comparable",
-        reason="" if clear else "the three are not two standard errors apart",
+        reason=""
+        if clear
+        else "the three are not two standard errors apart"
+        if len(wide) > 1
+        else "a single pair has no standard error",
     )
 
 

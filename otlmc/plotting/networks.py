@@ -44,7 +44,8 @@ def plot_against_rate(
     """
     if published is not None:
         for name, rows in published.groupby(series, sort=False):
-            look = MATCHINGS[str(name)] | {"linestyle": "none", "mfc": "white", "alpha": 0.7}
+            # Larger than ours, so that both are seen where they agree.
+            look = MATCHINGS[str(name)] | {"linestyle": "none", "mfc": "none", "markersize": 8}
             ax.plot(rows["learning_rate"], rows["value"], **look)
     for name, rows in table.groupby(series, sort=False):
         means = rows.groupby("learning_rate")["measured"].agg(["mean", "sem", "count"])

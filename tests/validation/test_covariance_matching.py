@@ -63,6 +63,14 @@ def test_robust_claims_are_reproduced_by_the_quick_preset() -> None:
     assert sum("loss" in c.where for c in robust) >= 2
 
 
+def test_the_whole_protocol_gives_the_published_values() -> None:
+    full = pd.read_csv(RESULTS / "mnist_full" / "table.csv")
+    found = claims.claims(full)
+    levels = next(c for c in found if "themselves" in c.statement)
+    assert levels.verdict == "reproduced" and levels.measured.startswith("16 inside")
+    assert "not reproduced" not in {c.verdict for c in found}
+
+
 def test_a_pair_trained_here_is_ordered_in_every_loss_measure(one_rate: pd.DataFrame) -> None:
     for quantity in ("midpoint_loss", "loss_barrier", "epsilon_loss"):
         _, losses = claims.curves(one_rate, quantity)
