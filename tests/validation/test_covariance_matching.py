@@ -48,8 +48,10 @@ def verdicts(table: pd.DataFrame) -> list[str]:
     return [claim.verdict for claim in claims.claims(table)]
 
 
-def test_orderings_of_the_quick_preset() -> None:
-    sgd = QUICK[QUICK["optimiser"] == "sgd"]
+@pytest.mark.parametrize("name", ["digits", "mnist", "mnist_full", "cifar10"])
+def test_orderings_of_the_committed_results(name: str) -> None:
+    table = pd.read_csv(RESULTS / name / "table.csv")
+    sgd = table[table["optimiser"] == "sgd"]
     for quantity in ("midpoint_loss", "loss_barrier", "epsilon_loss"):
         rates, losses = claims.curves(sgd, quantity)
         assert claims.ordered(losses)[rates < claims.MEETING].all()
@@ -108,6 +110,13 @@ def test_claims_hold_of_the_paper_itself() -> None:
     assert open_claims == {"At the highest rate naive weight matching is the best of the three."}
     levels = next(c for c in found if "themselves" in c.statement)
     assert levels.measured.startswith("24 inside")
+
+
+def test_a_ladder_that_ends_early_says_nothing_of_where_the_methods_meet() -> None:
+    table = as_table()
+    short = table[table["learning_rate"] < claims.MEETING]
+    found = [c for c in claims.claims(short) if c.reason == claims.SHORT]
+    assert len(found) == 2 and {c.verdict for c in found} == {"not comparable"}
 
 
 def test_claims_fail_where_the_methods_are_exchanged() -> None:
