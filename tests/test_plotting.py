@@ -68,3 +68,17 @@ def test_decision_regions(ax, outputs):
     corner = torch.from_numpy(low - 0.1 * (high - low))[None]
     logits = net(corner)[0]
     assert shown[0, 0] == (logits[0] > 0 if outputs == 1 else logits.argmax())
+
+
+def test_below_bound(ax):
+    table = pd.DataFrame(
+        {"width": [8, 4, 4], "matching": ["a", "a", "b"], "measured": [1.0, 2.0, 3.0]}
+    )
+    plotting.plot_below_bound(
+        table.assign(stderr=0.1, upper=table["measured"] + 1), x="width", series="matching", ax=ax
+    )
+    bounds = [line for line in ax.get_lines() if line.get_linestyle() == ":"]
+    assert [list(line.get_ydata()) for line in bounds] == [[3.0, 2.0], [4.0]]
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["matching = a", "matching = b"]
+    assert ax.get_ylim()[0] == 0

@@ -19,6 +19,7 @@ from otlmc.plotting.networks import (
     plot_path,
 )
 from otlmc.plotting.theory import (
+    plot_below_bound,
     plot_bracket,
     plot_campaign,
     plot_ladder,
@@ -33,6 +34,7 @@ __all__ = [
     "panels",
     "plot_against_rate",
     "plot_barrier_against_width",
+    "plot_below_bound",
     "plot_bracket",
     "plot_campaign",
     "plot_composition",

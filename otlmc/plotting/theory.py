@@ -151,3 +151,25 @@ def plot_two_quantities(
     ax.set(xscale="log", yscale="log")
     legend_below(ax, note)
     return ax
+
+
+def plot_below_bound(table: pd.DataFrame, *, x: str, series: str, ax: Axes) -> Axes:
+    """Plot a measured quantity with its errors and, dotted, its upper bound, from zero.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns measured, stderr, upper and those named by ``x`` and ``series``.
+    x, series : str
+        Columns of the abscissa and of the colours.
+    ax : Axes
+        Where to draw.
+    """
+    for name, look in looks(table[series].unique()).items():
+        rows = table[table[series] == name].sort_values(x)
+        values = rows[x], rows["measured"], 2 * rows["stderr"]
+        ax.errorbar(*values, label=f"{series} = {name}", capsize=2, **look)
+        ax.plot(rows[x], rows["upper"], ":", color=look["color"], marker=look["marker"], mfc="none")
+    ax.set_ylim(bottom=0)
+    legend_below(ax, "filled: measured, with 2 standard errors; hollow, dotted: upper bound")
+    return ax
