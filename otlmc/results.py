@@ -4,6 +4,7 @@ Every record has :meth:`Record.to_record`, a flat dictionary for a data frame or
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -147,6 +148,53 @@ class WidthBound(Record):
             f"{'':<12}{'width':>24}{'log2 width':>14}",
             row("sufficient", self.upper, self.log2_upper),
             row("necessary", self.lower, self.log2_lower),
+            *(f"assumes: {line}" for line in self.assumptions),
+            f"proof:   {self.reference}",
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerWidths(Record):
+    """How wide each layer must be, with as few units in all as the search found.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Sufficient widths, from the first hidden layer.
+    units : int
+        Their sum.
+    equal : int
+        The sufficient width if all layers have the same.
+    deviation, tolerance : float
+        The bound at ``widths``, and what it was to reach.
+    assumptions : tuple of str
+        Everything that the statement assumes.
+    reference : str
+        Where the proof stands.
+    """
+
+    widths: tuple[int, ...]
+    units: int
+    equal: int
+    deviation: float
+    tolerance: float
+    assumptions: tuple[str, ...]
+    reference: str
+
+    def __str__(self) -> str:
+        """Print as a small table."""
+
+        def row(name: str, width: int) -> str:
+            shown = f"{width:,}" if width < 2**53 else "-"
+            return f"{name:<16}{shown:>24}{math.log2(width):>14.4f}"
+
+        lines = [
+            f"widths for tolerance {self.tolerance:g}, reached {self.deviation:g}",
+            f"{'':<16}{'width':>24}{'log2 width':>14}",
+            *(row(f"layer {place}", width) for place, width in enumerate(self.widths, start=1)),
+            row("units in all", self.units),
+            row("if all are equal", self.equal),
             *(f"assumes: {line}" for line in self.assumptions),
             f"proof:   {self.reference}",
         ]

@@ -9,7 +9,7 @@ from otlmc.bounds.rank import rank_bound
 from otlmc.bounds.rate_distortion import rate_distortion, rate_for_distortion
 from otlmc.bounds.two_layer import TwoLayer
 from otlmc.bounds.two_sample import lower, upper
-from otlmc.bounds.width import min_width
+from otlmc.bounds.width import min_width, min_widths
 
 __all__ = [
     "DeepReLU",
@@ -18,6 +18,7 @@ __all__ = [
     "cross_entropy_barrier",
     "lower",
     "min_width",
+    "min_widths",
     "partition_bound",
     "published",
     "rank_bound",

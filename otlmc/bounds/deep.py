@@ -12,6 +12,7 @@ Every norm below is a root mean square over neurons, data and weights.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -162,7 +163,7 @@ class DeepReLU:
         if spectra is None or len(spectra) != layers:
             raise ValueError(f"`spectra` must hold {layers} spectra, one per hidden layer")
         self.laws = [Gaussian(spectrum=values) for values in spectra]
-        self._matching_costs: dict[tuple[int, int], float] = {}
+        self._known_costs: list[tuple[list[int], list[float]]] = [([], []) for _ in self.laws]
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -178,6 +179,11 @@ class DeepReLU:
             f"B aligned by {aligned[self.matching]}; errors averaged over the given data",
             *(deeper if len(self.laws) > 2 else ()),
         )
+
+    @property
+    def hidden_layers(self) -> int:
+        """Number L of hidden layers."""
+        return len(self.laws)
 
     def layers(self, widths: int | Sequence[int]) -> list[LayerBound]:
         """Bound every layer of networks of the given width, or widths."""
@@ -250,8 +256,17 @@ class DeepReLU:
         return [_check.positive_int("widths", widths)] * len(self.laws)
 
     def _matching_cost(self, layer: int, width: int) -> float:
-        """Return U_2 of a layer; the search for widths asks for the same ones again."""
-        key = layer, width
-        if key not in self._matching_costs:
-            self._matching_costs[key] = float(two_sample.upper(self.laws[layer], width))
-        return self._matching_costs[key]
+        """Return U_2 of a layer, without work where it is known or lies between equal values.
+
+        S_2 does not increase with the width, so that the value at a smaller width is a bound too.
+        """
+        widths, costs = self._known_costs[layer]
+        place = bisect_right(widths, width)
+        if place and (
+            widths[place - 1] == width or (place < len(widths) and costs[place] == costs[place - 1])
+        ):
+            return costs[place - 1]
+        cost = float(two_sample.upper(self.laws[layer], width))
+        widths.insert(place, width)
+        costs.insert(place, cost)
+        return cost

@@ -1,6 +1,7 @@
 """Deep networks: every quantity of the recursion, measured on random networks."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -115,6 +116,57 @@ def test_min_width_meets_the_tolerance_and_no_narrower_one_does() -> None:
     assert found.upper is not None and found.lower is not None
     assert found.lower <= found.upper
     assert float(network.deviation(found.upper)) <= 0.6 < float(network.deviation(found.upper - 1))
+
+
+@pytest.mark.parametrize("matching", ["covariance", "preactivation"])
+@pytest.mark.parametrize(("layers", "equal", "top"), [(2, 6, 60), (2, 20, 60), (3, 10, 25)])
+def test_min_widths_is_the_best_of_a_grid(matching, layers, equal, top) -> None:
+    network = DeepReLU(inputs=data(40, 6), hidden_layers=layers, matching=matching)
+    tolerance = float(network.deviation(equal)) * 1.0001
+    found = bounds.min_widths(network, tolerance)
+    assert found.deviation == float(network.deviation(found.widths)) <= tolerance
+    assert found.units == sum(found.widths) <= layers * found.equal
+    assert found.equal == bounds.min_width(network, tolerance).upper
+    grid = product(range(1, top), repeat=layers)
+    best = min(sum(w) for w in grid if float(network.deviation(w)) <= tolerance)
+    assert found.units == best  # widths outside of the grid have larger sums
+
+
+def test_no_single_layer_can_be_narrower() -> None:
+    spectra = [[1.0, 0.5, 0.2], [0.1], [0.5, 0.5]]
+    network = DeepReLU(spectra=spectra, hidden_layers=3)
+    found = bounds.min_widths(network, tolerance=0.7, confidence=0.5)
+    for layer in range(3):
+        narrower = list(found.widths)
+        narrower[layer] -= 1
+        assert float(network.deviation(narrower, confidence=0.5)) > 0.7
+    assert "units in all" in str(found) and f"{found.units:,}" in str(found)
+    assert found.to_record()["units"] == found.units
+
+
+@pytest.mark.parametrize(("tolerance", "error"), [(0.0, ValueError), ("a", TypeError)])
+def test_min_widths_refuses_a_bad_tolerance(tolerance, error) -> None:
+    with pytest.raises(error, match="`tolerance`"):
+        bounds.min_widths(DeepReLU(spectra=[[1.0]], hidden_layers=1), tolerance)
+
+
+def test_widths_beyond_floats_are_found() -> None:
+    spectrum = [1 / i for i in range(1, 41)]
+    network = DeepReLU(spectra=[spectrum] * 2, hidden_layers=2, matching="preactivation")
+    found = bounds.min_widths(network, float(network.deviation(2**60)))
+    assert found.units > 2**59 and found.units <= 2 * found.equal
+    assert "  -  " in str(found)
+
+
+def test_known_costs_are_the_computed_ones() -> None:
+    """Costs between two equal ones are not computed again: they agree with fresh ones."""
+    network = DeepReLU(inputs=data(), hidden_layers=1)
+    widths = np.random.default_rng(1).permutation(np.arange(1, 200))
+    warm = [float(network.deviation(int(w))) for w in widths]
+    fresh = [
+        float(DeepReLU(inputs=data(), hidden_layers=1).deviation(int(w))) for w in widths[::20]
+    ]
+    np.testing.assert_allclose(warm[::20], fresh, rtol=1e-12)
 
 
 def test_spectra_say_the_same_as_inputs() -> None:
