@@ -3,7 +3,14 @@
 from otlmc.matching.assignment import assign
 from otlmc.matching.dimension import approximate_dimension, layer_dimensions
 from otlmc.matching.joint import match_all
-from otlmc.matching.methods import Activation, BruteForce, Covariance, Weight, WeightIncoming
+from otlmc.matching.methods import (
+    Activation,
+    BruteForce,
+    Covariance,
+    Preactivation,
+    Weight,
+    WeightIncoming,
+)
 from otlmc.matching.pairwise import match, match_sequence
 from otlmc.matching.permutation import Axis, Layer, Permutation, PermutationSpec
 from otlmc.matching.record import JointMatching, Matching
@@ -21,6 +28,7 @@ __all__ = [
     "Matching",
     "Permutation",
     "PermutationSpec",
+    "Preactivation",
     "Relaxed",
     "Verification",
     "Weight",

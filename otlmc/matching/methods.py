@@ -253,6 +253,33 @@ class Activation:
 
 
 @dataclass(frozen=True)
+class Preactivation:
+    """For every group the assignment on E[z_a z_b], z what its layers write before the activation.
+
+    It minimises the mean squared distance of the pre-activations.
+
+    References
+    ----------
+    The matching of ``bounds.DeepReLU(matching="preactivation")``; docs/derivations/deep.
+    """
+
+    name = "preactivation"
+    needs = ("inputs",)
+
+    def search(self, task: Task) -> Search:
+        """Return the assignments; no group depends on another."""
+        scores: dict[str, NDArray[np.float64]] = {}
+        assert task.inputs is not None
+        for a, b in task.modules():
+            moments = cross_moments(
+                a, b, task.spec, task.inputs, batch_size=task.batch_size, written=True
+            )
+            for group, value in moments.items():
+                scores[group] = scores.get(group, 0) + value.cross.cpu().numpy()
+        return one_pass(task.spec, lambda group, _: scores[group])
+
+
+@dataclass(frozen=True)
 class BruteForce:
     """The best of all permutations for the objective of ``weight``: an oracle for small layers."""
 

@@ -84,27 +84,38 @@ def input_moments(
 
 
 def cross_moments(
-    a: nn.Module, b: nn.Module, spec: PermutationSpec, inputs: Inputs, *, batch_size: int
+    a: nn.Module,
+    b: nn.Module,
+    spec: PermutationSpec,
+    inputs: Inputs,
+    *,
+    batch_size: int,
+    written: bool = False,
 ) -> dict[str, CrossMoments]:
     """Return for every group the joint moments of its units in A and B.
 
-    The value of a unit is what the next layer reads of it (after activation and normalisation);
-    positions of a convolution and several readers count as further samples.
+    The value of a unit is what the next layer reads of it (after activation and normalisation), or
+    with ``written`` what its own layer writes (the pre-activation). Positions of a convolution and
+    several readers or writers count as further samples.
     """
-    layers = [layer for layer in spec.layers if layer.source is not None]
+    layers = [layer for layer in spec.layers if (layer.target if written else layer.source)]
     sums: dict[str, list[Tensor]] = {}
     counts: dict[str, int] = {}
-    with _recording(a, layers) as seen_a, _recording(b, layers) as seen_b:
+    with (
+        _recording(a, layers, written=written) as seen_a,
+        _recording(b, layers, written=written) as seen_b,
+    ):
         for batch in batches(a, inputs, batch_size):
             a(batch)
             if b is not a:
                 b(batch.to(*_placement(b)))
             for layer in layers:
-                group = str(layer.source)
+                group = str(layer.target if written else layer.source)
+                block = 1 if written else layer.block
                 pairs = zip(seen_a[layer.name], seen_b[layer.name], strict=True)
                 for value_a, value_b in pairs:
-                    units_a = _units(a.get_submodule(layer.name), value_a, layer.block)
-                    units_b = _units(b.get_submodule(layer.name), value_b, layer.block)
+                    units_a = _units(a.get_submodule(layer.name), value_a, block)
+                    units_b = _units(b.get_submodule(layer.name), value_b, block)
                     units_b = units_b.to(units_a.device)
                     new = [
                         units_a.T @ units_b,
@@ -147,13 +158,20 @@ def _placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 
 @contextmanager
-def _recording(model: nn.Module, layers: Sequence[Layer]) -> Iterator[dict[str, list[Tensor]]]:
-    """Collect what the given layers read, in evaluation mode and without gradients."""
+def _recording(
+    model: nn.Module, layers: Sequence[Layer], *, written: bool = False
+) -> Iterator[dict[str, list[Tensor]]]:
+    """Collect what the given layers read, or write, in evaluation mode and without gradients."""
     seen: dict[str, list[Tensor]] = {layer.name: [] for layer in layers}
     handles = []
     for layer in layers:
         module = model.get_submodule(layer.name)
-        handles.append(module.register_forward_pre_hook(_keeper(seen[layer.name])))
+        kept = seen[layer.name]
+        handles.append(
+            module.register_forward_hook(_writer(kept))
+            if written
+            else module.register_forward_pre_hook(_keeper(kept))
+        )
     training = model.training
     model.eval()
     try:
@@ -168,6 +186,13 @@ def _recording(model: nn.Module, layers: Sequence[Layer]) -> Iterator[dict[str, 
 def _keeper(values: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
         values.append(args[0])
+
+    return keep
+
+
+def _writer(values: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def keep(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        values.append(output.clone())  # an activation may be applied in place
 
     return keep
 

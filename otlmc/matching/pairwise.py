@@ -16,6 +16,7 @@ from otlmc.matching.methods import (
     Identity,
     Method,
     Network,
+    Preactivation,
     Task,
     Weight,
     WeightIncoming,
@@ -36,6 +37,7 @@ METHODS: dict[str, Method] = {
         Activation("uncentred"),
         Activation("centred"),
         Activation("correlation"),
+        Preactivation(),
         Relaxed(kind="sinkhorn"),
         Relaxed(kind="straight_through"),
         BruteForce(),
@@ -71,6 +73,8 @@ def match(
     ``activation``             E[a b] of the units' outputs a, b                 inputs
     ``activation_centred``     Cov(a, b)                                         inputs
     ``activation_correlation`` Cor(a, b)                                         inputs
+    ``preactivation``          E[a b] of what the units' layers write, before    inputs
+                               the activation
     ``sinkhorn``               descent on the midpoint loss over soft            inputs, labels
                                permutations
     ``straight_through``       descent on the midpoint loss over hard ones       inputs, labels

@@ -59,6 +59,24 @@ def test_activation_scores(method):
         np.testing.assert_allclose(found.objective[group], best, rtol=1e-10)
 
 
+def test_preactivation_scores_are_those_before_the_activation():
+    a, b, x = mlp(5, 9, 7, 3, seed=0), mlp(5, 9, 7, 3, seed=1), gaussian(60, 5)
+    found = match(a, b, x, method="preactivation", batch_size=13)
+    for depth, group in ((1, "0"), (3, "2")):
+        units = [net[:depth](x).detach().numpy() for net in (a, b)]
+        distance = np.square(units[0][:, :, None] - units[1][:, None, :]).mean(0)
+        np.testing.assert_array_equal(found.permutation[group], assign(distance, maximize=False))
+
+
+@pytest.mark.parametrize("name", ["conv1d", "residual, GroupNorm 4"])
+def test_preactivation_finds_a_planted_permutation(name):
+    a = build(name, 0)
+    planted = Permutation.random(infer_spec(a), rng=0)
+    x = gaussian(300, *ARCHITECTURES[name][1])
+    found = match(a, planted.apply(a), x, method="preactivation")
+    assert found.permutation == planted.inverse()
+
+
 def test_dead_units_have_no_correlation():
     """A dead unit scores 0 everywhere, and the others are matched as if it were not there."""
     a, x = mlp(4, 6, 2), gaussian(200, 4)
