@@ -3,8 +3,7 @@
 Sharma et al. (2024): among four networks the pair A, B is joined after matching B to A, or after
 matching both to a third, C, against the width; and permutations are composed along paths and
 cycles of networks. Beside the paper: no matching at all, one common frame for all four networks
-(universe matching, which is consistent along cycles), the average of three aligned networks, and a
-training in which wide networks move little.
+(universe matching, which is consistent along cycles), and the average of three aligned networks.
 """
 
 import time
@@ -56,7 +55,7 @@ class Group:
     Attributes
     ----------
     setup : str
-        ``"main"``, or ``"lazier"`` for a training in which wide networks move little.
+        ``"main"``, or ``"deeper"``: one more hidden layer, half the rate, fewer epochs.
     points : int
         Values of t on every path.
     plane : bool
@@ -106,7 +105,7 @@ def configurations(options: Options) -> list[Group]:
     repetitions = options.repetitions or (4 if full else 2 if digits else 1)
     setups = {"main": (2, 0.1, 50, 100) if digits else (3, 0.05, 128, 10)}
     if full and digits:
-        setups["lazier"] = (3, 0.05, 50, 60)
+        setups["deeper"] = (3, 0.05, 50, 60)
     return [
         Group(
             setup=setup,

@@ -155,7 +155,7 @@ def test_presets() -> None:
     assert [g.width for g in quick if g.repetition == 0] == [128, 64, 32, 16]
     assert sum(g.plane for g in quick) == 1
     full = job.configurations(job.Options(preset="full", repetitions=1))
-    assert {g.setup for g in full} == {"main", "lazier"} and full[0].width == 512
+    assert {g.setup for g in full} == {"main", "deeper"} and full[0].width == 512
     mnist = job.configurations(job.Options(dataset="mnist", widest=32))
     assert [(g.width, g.hidden_layers) for g in mnist] == [(32, 3), (16, 3)]
 
