@@ -55,7 +55,7 @@ def activation_kernel(covariance: ArrayLike, activation: Activation = "relu") ->
 
 
 def fourth_moment(covariance: ArrayLike, activation: Activation = "relu") -> Array:
-    """Return E[sigma(z) sigma(z)^T |sigma(z)|^2] for Gaussian z: how much a Gram matrix varies.
+    """Return ``E[sigma(z) sigma(z)^T |sigma(z)|^2]`` for Gaussian z, the spread of Gram matrices.
 
     The variance of the mean of m independent matrices ``sigma(z) sigma(z)^T``, applied to a vector
     u, is ``(u . H u - |K u|^2) / m`` with H this matrix and K the kernel.
