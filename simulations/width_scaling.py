@@ -26,6 +26,9 @@ Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 
+BITS = (2, 4, 8, 16, 32, 64, 128)
+"""Ticks of the axis of widths, which is logarithmic in their binary logarithm."""
+
 
 @dataclass(frozen=True)
 class Ladder:
@@ -199,32 +202,37 @@ def configurations(options: cli.Options) -> list[Ladder]:
 
 
 def draw(table: pd.DataFrame) -> plotting.Figure:
-    """Draw deviations against the width, and widths against the tolerance."""
+    """Draw deviations against the width, and widths, in bits, against the tolerance."""
     titles = {"relu": "ReLU neurons (Lipschitz)", "tanh": "tanh neurons (smooth)"}
+    bits = table.dropna(subset="tolerance").assign(
+        measured=lambda t: np.log2(t["measured"]),
+        stderr=lambda t: t["stderr"] / (np.log(2) * table["measured"]),
+        upper=lambda t: np.log2(t["upper"]),
+    )
     with plotting.style():
         figure, axes = plotting.panels(2, 2)
-        for column, (neuron, title) in enumerate(titles.items()):
-            rows = table[table["neuron"] == neuron]
+        for (neuron, title), above, below in zip(titles.items(), axes[:2], axes[2:], strict=True):
             plotting.plot_two_quantities(
-                rows,
+                table[table["neuron"] == neuron],
                 ("deviation", "certificate"),
                 x="width",
                 series="dim",
                 note="filled: measured; hollow: certificate; dotted: bound",
-                ax=axes[column],
+                ax=above,
             )
-            axes[column].set(
-                xlabel="width m", ylabel="largest deviation along the path", title=title
-            )
+            above.set_xscale("log", base=2)
+            above.set(xlabel="width m", ylabel="largest deviation along the path", title=title)
             plotting.plot_two_quantities(
-                rows,
+                bits[bits["neuron"] == neuron],
                 ("width of the deviation", "width of the certificate"),
                 x="tolerance",
                 series="dim",
                 note="filled: measured; hollow: certificate; dotted: min_width",
-                ax=axes[2 + column],
+                ax=below,
             )
-            axes[2 + column].set(xlabel="tolerance", ylabel="width at which it is met")
+            below.set_yscale("log", base=2)
+            below.set_yticks(BITS, [str(tick) for tick in BITS])
+            below.set(xlabel="tolerance", ylabel="binary logarithm of the width that meets it")
     return figure
 
 
