@@ -17,7 +17,7 @@ def test_descends_on_the_midpoint_loss_of_trained_networks(kind):
     np.testing.assert_allclose(-found.total, loss, rtol=1e-5)
     start = match(a, b, x, method="activation_centred", batch_size=256)
     before = path(a, b, x, y, permutation=start, points=3).midpoint_loss
-    # units that are dead on these data tie, round-off decides between them, and on the path they wake
+    # units that are dead on these data tie; round-off decides between them, and the path feels it
     np.testing.assert_allclose(-found.trace[0], before, rtol=1e-3)
     assert loss < before
     assert (found.start, found.stop, found.converged) == ("activation_centred", "steps", False)
