@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from otlmc import _check
 from otlmc._text import aligned
 from otlmc.results import Record
 
 Array = NDArray[np.float64]
+PathsMeasure = Literal["loss_barrier", "error_barrier", "epsilon_loss", "epsilon_error"]
 
 _MEASURES = (
     "loss_barrier",
@@ -89,12 +91,12 @@ class PathReport(Record):
     @property
     def epsilon_loss(self) -> float:
         """max_t L(t) - max(L(0), L(1))."""
-        return float(self.loss.max() - max(self.loss[0], self.loss[-1]))
+        return float(_epsilon(self.loss))
 
     @property
     def epsilon_error(self) -> float:
         """max_t E(t) - max(E(0), E(1))."""
-        return float(self.error.max() - max(self.error[0], self.error[-1]))
+        return float(_epsilon(self.error))
 
     @property
     def midpoint_loss(self) -> float:
@@ -146,11 +148,112 @@ class PathReport(Record):
         return replace(self, relation=relation)
 
     def _barrier(self, values: Array) -> float:
-        straight = (1 - self.t) * values[0] + self.t * values[-1]
-        return float((values - straight).max())
+        return float(_barrier(self.t, values))
 
     def _middle(self, values: Array) -> float:
-        return float(values[self.t == 0.5][0])
+        return float(_middle(self.t, values))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathsReport(Record):
+    """Loss and error along the straight paths between many networks, as means over a stated set.
+
+    The measures are those of :class:`PathReport`, with one entry for every pair.
+
+    Attributes
+    ----------
+    pairs : ndarray of int, shape (pairs, 2)
+        The networks at t = 0 and at t = 1.
+    t : ndarray, shape (points,)
+        The grid; it holds 0, 1/2 and 1.
+    loss, error : ndarray, shape (pairs, points)
+        Cross-entropy (binary for one logit) and 0-1 error, means over the set.
+    on : str
+        The set.
+    samples : int
+        Its size.
+    """
+
+    pairs: NDArray[np.int64]
+    t: Array
+    loss: Array
+    error: Array
+    on: str
+    samples: int
+
+    @property
+    def loss_barrier(self) -> Array:
+        """max_t [L(t) - (1-t) L(0) - t L(1)]."""
+        return _barrier(self.t, self.loss)
+
+    @property
+    def error_barrier(self) -> Array:
+        """max_t [E(t) - (1-t) E(0) - t E(1)]."""
+        return _barrier(self.t, self.error)
+
+    @property
+    def epsilon_loss(self) -> Array:
+        """max_t L(t) - max(L(0), L(1))."""
+        return _epsilon(self.loss)
+
+    @property
+    def epsilon_error(self) -> Array:
+        """max_t E(t) - max(E(0), E(1))."""
+        return _epsilon(self.error)
+
+    @property
+    def midpoint_loss(self) -> Array:
+        """L(1/2), nothing subtracted."""
+        return _middle(self.t, self.loss)
+
+    @property
+    def midpoint_error(self) -> Array:
+        """E(1/2), nothing subtracted."""
+        return _middle(self.t, self.error)
+
+    def matrix(self, measure: PathsMeasure) -> Array:
+        """Return a measure as a symmetric matrix over the networks.
+
+        The diagonal is 0 (a path from a network to itself has neither barrier nor epsilon), and
+        pairs that were not asked for are NaN.
+        """
+        _check.one_of("measure", measure, get_args(PathsMeasure))
+        size = int(self.pairs.max()) + 1
+        values = np.full((size, size), np.nan)
+        np.fill_diagonal(values, 0.0)
+        i, j = self.pairs.T
+        values[i, j] = values[j, i] = getattr(self, measure)
+        return values
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the set, the numbers of pairs and points, and the median of every measure."""
+        measures = (*get_args(PathsMeasure), "midpoint_loss", "midpoint_error")
+        medians = {f"median {name}": float(np.median(getattr(self, name))) for name in measures}
+        return super().to_record() | {"pairs": len(self.pairs), "points": len(self.t)} | medians
+
+    def __str__(self) -> str:
+        """Print the quartiles of the measures over the pairs."""
+        rows: list[tuple[Any, ...]] = [("", "quartile", "median", "quartile")]
+        for name in (*get_args(PathsMeasure), "midpoint_loss", "midpoint_error"):
+            quartiles = np.quantile(getattr(self, name), (0.25, 0.5, 0.75))
+            rows.append((name.replace("_", " "), *map(float, quartiles)))
+        return f"{len(self.pairs)} paths on {self.samples} {self.on} samples\n{aligned(rows)}"
+
+
+def _barrier(t: Array, values: Array) -> Array:
+    """Return max_t [v(t) - (1-t) v(0) - t v(1)] along the last axis."""
+    straight = (1 - t) * values[..., :1] + t * values[..., -1:]
+    return (values - straight).max(-1)
+
+
+def _epsilon(values: Array) -> Array:
+    """Return max_t v(t) - max(v(0), v(1)) along the last axis."""
+    return values.max(-1) - np.maximum(values[..., 0], values[..., -1])
+
+
+def _middle(t: Array, values: Array) -> Array:
+    """Return v(1/2) along the last axis."""
+    return values[..., np.flatnonzero(t == 0.5)[0]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

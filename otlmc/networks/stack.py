@@ -130,21 +130,33 @@ class Stack(Sequence[MLP]):
 
     def activations(self, inputs: Tensor) -> list[Tensor]:
         """Return what enters each layer; hidden ones have shape (E, n, width)."""
-        architecture = self.architecture
-        activation = ACTIVATIONS[architecture.activation]
         entering = [inputs]
-        for layer in range(architecture.depth - 1):
-            hidden = activation(self._affine(layer, entering[-1]))
-            if architecture.layer_norm:
-                hidden = F.layer_norm(hidden, hidden.shape[-1:])
-                scale, shift = (self.tensors[f"norms.{layer}.{p}"] for p in ("weight", "bias"))
-                hidden = torch.addcmul(shift[:, None], hidden, scale[:, None])
-            entering.append(hidden)
+        for layer in range(self.architecture.depth - 1):
+            entering.append(self._activate(layer, self._affine(layer, entering[-1])))
         return entering
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Map inputs, (n, d) for all or (E, n, d) one set each, to logits (E, n, outputs)."""
         return self._affine(self.architecture.depth - 1, self.activations(inputs)[-1])
+
+    def first_layer(self, inputs: Tensor) -> Tensor:
+        """Return what the first layer writes, before the activation: (E, n, width)."""
+        return self._affine(0, inputs)
+
+    def after_first_layer(self, written: Tensor) -> Tensor:
+        """Map what the first layer writes to logits: the rest of the networks."""
+        for layer in range(1, self.architecture.depth):
+            written = self._affine(layer, self._activate(layer - 1, written))
+        return written
+
+    def _activate(self, layer: int, written: Tensor) -> Tensor:
+        """Return what the next layer reads where layer ``layer`` writes."""
+        hidden = ACTIVATIONS[self.architecture.activation](written)
+        if not self.architecture.layer_norm:
+            return hidden
+        hidden = F.layer_norm(hidden, hidden.shape[-1:])
+        scale, shift = (self.tensors[f"norms.{layer}.{p}"] for p in ("weight", "bias"))
+        return torch.addcmul(shift[:, None], hidden, scale[:, None])
 
     def _affine(self, layer: int, inputs: Tensor) -> Tensor:
         weight = self.tensors[f"layers.{layer}.weight"]
