@@ -26,7 +26,7 @@ from otlmc.certificate.record import Certificate, LayerCertificate
 from otlmc.matching.moments import Inputs, batches
 from otlmc.matching.pairwise import check_shapes
 from otlmc.matching.permutation import Permutation, State
-from otlmc.matching.record import Matching
+from otlmc.matching.record import Matching, named
 
 Array = NDArray[np.float64]
 Network: TypeAlias = Sequence[Affine]
@@ -91,12 +91,9 @@ def certify(
     """
     pieces = _check.positive_int("pieces", pieces)
     batch_size = _check.positive_int("batch_size", batch_size)
-    name = "none"
-    if permutation is not None:
-        name = permutation.method if isinstance(permutation, Matching) else "given"
-        if isinstance(permutation, Matching):
-            permutation = permutation.permutation
-        b = permutation.apply(b)
+    name, moving = named(permutation)
+    if moving is not None:
+        b = moving.apply(b)
     ends = relu_chain("a", a), relu_chain("b", b)
     _check_alike(*ends)
     t = np.linspace(0.0, 1.0, pieces + 1)

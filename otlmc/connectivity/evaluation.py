@@ -56,7 +56,7 @@ def evaluate(
         between.load(batch)
         ends = [between.outputs([float(i == k) for i in range(count)]) for k in range(count)]
         for i, (weight, correction) in enumerate(zip(weights, corrections, strict=True)):
-            at_end = max(weight) == 1.0 and recalibration == "none"
+            at_end = sum(w != 0 for w in weight) == 1 and recalibration == "none"
             logits = ends[int(np.argmax(weight))] if at_end else between.outputs(weight, correction)
             straight = sum(w * end for w, end in zip(weight, ends, strict=True))
             squares[i] += float((logits - straight).double().square().sum())

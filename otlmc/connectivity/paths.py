@@ -11,7 +11,7 @@ from otlmc.connectivity.recalibration import Recalibration
 from otlmc.connectivity.report import PathReport
 from otlmc.matching.moments import Inputs
 from otlmc.matching.permutation import Permutation
-from otlmc.matching.record import Matching
+from otlmc.matching.record import Matching, named
 
 _COPY_DISTANCE = 0.25
 
@@ -78,13 +78,8 @@ def path(
     (True, 'copy')
     """
     t = grid(points)
-    moved, name = b, "none"
-    if permutation is not None:
-        name = permutation.method if isinstance(permutation, Matching) else "given"
-        if isinstance(permutation, Matching):
-            permutation = permutation.permutation
-        moved = permutation.apply(b)
-    between = Interpolation([a, moved])
+    name, moving = named(permutation)
+    between = Interpolation([a, b if moving is None else moving.apply(b)])
     relation = _relation(between)
     found = evaluate(
         between,
@@ -96,7 +91,7 @@ def path(
         recalibrate_on=recalibrate_on,
     )
     unpermuted = None
-    if permutation is not None:
+    if moving is not None:
         unpermuted = path(
             a,
             b,

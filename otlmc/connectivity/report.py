@@ -270,6 +270,8 @@ class SimplexReport(Record):
         The set.
     samples : int
         Its size.
+    recalibrate : str
+        ``"none"``, ``"batchnorm"`` or ``"repair"``.
     """
 
     weights: Array
@@ -278,6 +280,7 @@ class SimplexReport(Record):
     deviation: Array
     on: str
     samples: int
+    recalibrate: str = "none"
 
     @property
     def loss_barrier(self) -> float:
@@ -336,6 +339,8 @@ class PlaneReport(Record):
         The set.
     samples : int
         Its size.
+    recalibrate : str
+        ``"none"`` or ``"batchnorm"``.
     """
 
     x: Array
@@ -345,6 +350,7 @@ class PlaneReport(Record):
     corners: Array
     on: str
     samples: int
+    recalibrate: str = "none"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

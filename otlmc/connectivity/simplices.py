@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from otlmc import _check
 from otlmc.connectivity.evaluation import evaluate
 from otlmc.connectivity.interpolation import Interpolation
+from otlmc.connectivity.recalibration import Recalibration
 from otlmc.connectivity.report import PlaneReport, SimplexReport
 from otlmc.matching.moments import Inputs
 
@@ -22,6 +24,8 @@ def simplex(
     *,
     resolution: int = 6,
     on: str = "test",
+    recalibrate: Recalibration = "none",
+    recalibrate_on: Inputs | None = None,
     batch_size: int = 4096,
 ) -> SimplexReport:
     """Measure the networks Σ w_k theta_k on a regular grid of the simplex.
@@ -32,7 +36,7 @@ def simplex(
     ----------
     networks : sequence of nn.Module
         At least two networks of one architecture.
-    inputs, labels, on, batch_size
+    inputs, labels, on, recalibrate, recalibrate_on, batch_size
         As for :func:`otlmc.connectivity.path`.
     resolution : int
         Steps along an edge; the grid holds all w with integer ``resolution * w``, and the
@@ -55,7 +59,13 @@ def simplex(
     resolution = _check.positive_int("resolution", resolution)
     weights = _grid(len(networks), resolution)
     found = evaluate(
-        Interpolation(networks), weights.tolist(), inputs, labels, batch_size=batch_size
+        Interpolation(networks),
+        weights.tolist(),
+        inputs,
+        labels,
+        batch_size=batch_size,
+        recalibration=recalibrate,
+        recalibrate_on=recalibrate_on,
     )
     return SimplexReport(
         weights=weights,
@@ -64,6 +74,7 @@ def simplex(
         deviation=found.deviation,
         on=on,
         samples=found.samples,
+        recalibrate=recalibrate,
     )
 
 
@@ -75,6 +86,8 @@ def plane(
     resolution: int = 21,
     margin: float = 0.2,
     on: str = "test",
+    recalibrate: Literal["none", "batchnorm"] = "none",
+    recalibrate_on: Inputs | None = None,
     batch_size: int = 4096,
 ) -> PlaneReport:
     """Measure a rectangle of the plane through three networks, in its Euclidean geometry.
@@ -83,8 +96,11 @@ def plane(
     ----------
     networks : sequence of three nn.Module
         Networks of one architecture, not on one line.
-    inputs, labels, on, batch_size
+    inputs, labels, on, recalibrate_on, batch_size
         As for :func:`otlmc.connectivity.path`.
+    recalibrate : {"none", "batchnorm"}
+        As for :func:`otlmc.connectivity.path`; REPAIR has no meaning outside the triangle, where
+        the standard deviations that it would restore turn negative.
     resolution : int
         Points along each side.
     margin : float
@@ -105,6 +121,7 @@ def plane(
         raise ValueError(f"`networks` must hold 3, got {len(networks)}")
     resolution = _check.positive_int("resolution", resolution)
     margin = _check.number("margin", margin, least=0)
+    _check.one_of("recalibrate", recalibrate, ("none", "batchnorm"))
     between = Interpolation(networks)
     names = [name for name, _ in between.network.named_parameters()]
     a, b, c = (
@@ -124,7 +141,15 @@ def plane(
     third = grid_y / height
     second = (grid_x - third * along) / length
     weights = np.stack([1 - second - third, second, third], axis=-1).reshape(-1, 3)
-    found = evaluate(between, weights.tolist(), inputs, labels, batch_size=batch_size)
+    found = evaluate(
+        between,
+        weights.tolist(),
+        inputs,
+        labels,
+        batch_size=batch_size,
+        recalibration=recalibrate,
+        recalibrate_on=recalibrate_on,
+    )
     return PlaneReport(
         x=x,
         y=y,
@@ -133,6 +158,7 @@ def plane(
         corners=corners,
         on=on,
         samples=found.samples,
+        recalibrate=recalibrate,
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -125,17 +125,17 @@ def match_all(
     )
 
 
-class _Frame:
+class _Frame(Protocol):
     """The sum over pairs, as a function of the permutation of one network."""
 
     spec: PermutationSpec
 
     def improve(self, k: int, found: list[Permutation]) -> tuple[Placed, float, float]:
         """Return a better permutation of network k, with its value before and after."""
-        raise NotImplementedError
+        ...
 
 
-class _WeightFrame(_Frame):
+class _WeightFrame:
     """Σ over ordered pairs of <P_j A_j, P_k B_k>; it is bilinear, so the others can be summed."""
 
     def __init__(
@@ -158,7 +158,7 @@ class _WeightFrame(_Frame):
         return ascent.placed, ascent.trace[0], ascent.trace[-1]
 
 
-class _ActivationFrame(_Frame):
+class _ActivationFrame:
     """Σ over ordered pairs of the scores of activations; groups do not depend on each other."""
 
     def __init__(self, method: Activation, networks: Sequence[Network], task: Task) -> None:

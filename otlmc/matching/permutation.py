@@ -19,6 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from otlmc._text import Cell, aligned
+
 Rng: TypeAlias = int | np.random.Generator | np.random.SeedSequence | None
 State: TypeAlias = Mapping[str, Tensor]
 Indices: TypeAlias = NDArray[np.int64]
@@ -145,6 +147,14 @@ class PermutationSpec:
     def readers(self, group: str) -> list[Layer]:
         """Return the layers that read the units of ``group``."""
         return [layer for layer in self.layers if layer.source == group]
+
+    def __str__(self) -> str:
+        """Print for every group its units, the layers that write and those that read them."""
+        rows: list[tuple[Cell, ...]] = [("group", "units", "written by", "read by")]
+        for group, units in self.sizes.items():
+            layers = (self.writers(group), self.readers(group))
+            rows.append((group, units, *(", ".join(x.name for x in side) for side in layers)))
+        return aligned(rows)
 
     def check(self, name: str, state: State) -> None:
         """Raise ``ValueError`` unless the tensors of ``state`` have the axes that are listed."""

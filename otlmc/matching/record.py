@@ -91,6 +91,13 @@ class Matching(Record):
         return f"{ended}, {self.seconds:.3g} s\n{aligned(rows)}"
 
 
+def named(permutation: Permutation | Matching | None) -> tuple[str, Permutation | None]:
+    """Return what was used, by the method that found it: ``"given"`` if bare, ``"none"`` if not."""
+    if isinstance(permutation, Matching):
+        return permutation.method, permutation.permutation
+    return "none" if permutation is None else "given", permutation
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JointMatching(Record):
     """One permutation for each of several networks.

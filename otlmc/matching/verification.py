@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from otlmc._text import aligned
 from otlmc.matching.moments import Inputs, batches
 from otlmc.matching.permutation import Permutation
+from otlmc.matching.record import Matching
 from otlmc.results import Record
 
 
@@ -36,9 +38,26 @@ class Verification(Record):
     relative_distance: float
     moved: float
 
+    def __str__(self) -> str:
+        """Print whether B still computes the same, and how near it is to A."""
+        verdict = "the same" if self.preserved else "NOT the same"
+        rows = [
+            ("largest change of an output", self.output_change),
+            ("units that moved", f"{self.moved:.1%}"),
+            ("distance to A as given", self.distance_before),
+            ("distance to A permuted", self.distance_after),
+            ("  over the norm of A", self.relative_distance),
+        ]
+        return f"B permuted computes {verdict} function\n{aligned(rows)}"
+
 
 def verify(
-    a: nn.Module, b: nn.Module, permutation: Permutation, inputs: Inputs, *, batch_size: int = 4096
+    a: nn.Module,
+    b: nn.Module,
+    permutation: Permutation | Matching,
+    inputs: Inputs,
+    *,
+    batch_size: int = 4096,
 ) -> Verification:
     """Measure what ``permutation`` changes in B, and how near it brings B to A.
 
@@ -46,7 +65,7 @@ def verify(
     ----------
     a, b : nn.Module
         The networks that were matched; they are run in evaluation mode and not changed.
-    permutation : Permutation
+    permutation : Permutation or Matching
         It is applied to B.
     inputs : array or Tensor
         Where the outputs of B are compared.
@@ -60,11 +79,12 @@ def verify(
     --------
     >>> from otlmc.matching import match
     >>> a, b = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2))
-    >>> verify(a, b, match(a, b).permutation, torch.randn(20, 4)).preserved
+    >>> verify(a, b, match(a, b), torch.randn(20, 4)).preserved
     True
     """
-    permutation.spec.check("a", a.state_dict())
-    moved = permutation.apply(b).eval()
+    moving = permutation.permutation if isinstance(permutation, Matching) else permutation
+    moving.spec.check("a", a.state_dict())
+    moved = moving.apply(b).eval()
     training = b.training
     b.eval()
     change = size = 0.0
@@ -78,7 +98,7 @@ def verify(
     parameters = dict(a.named_parameters())
     norm = _norm(parameters, {})
     after = _norm(parameters, dict(moved.named_parameters()))
-    places = [units != range(len(units)) for units in permutation.values()]
+    places = [units != range(len(units)) for units in moving.values()]
     return Verification(
         output_change=relative,
         preserved=relative <= 1000 * torch.finfo(next(b.parameters()).dtype).eps,

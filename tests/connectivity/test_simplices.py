@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from architectures import ARCHITECTURES, build
 from small_networks import gaussian, mlp
 
-from otlmc.connectivity import features, path, plane, simplex
+from otlmc.connectivity import Interpolation, features, path, plane, simplex
+from otlmc.connectivity.evaluation import evaluate
 
 
 def combine(networks, weights):
@@ -74,6 +76,35 @@ def test_plane_has_the_geometry_of_parameter_space():
     assert report.loss.shape == (7, 7) and report.y[-1] == pytest.approx(report.corners[2, 1])
 
 
+def test_full_weight_on_one_network_is_not_yet_that_network():
+    """Outside the simplex weights such as (1, 1/2, -1/2) occur: no vertex."""
+    weights = [(1.0, 0.5, -0.5)]
+    found = evaluate(Interpolation(NETS[:3]), weights, X, Y, batch_size=20)
+    logits = combine(NETS[:3], weights[0])(X)
+    np.testing.assert_allclose(found.loss, F.cross_entropy(logits, Y).item(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["batchnorm", "repair"])
+def test_an_edge_is_the_path_recalibrated(kind):
+    name = "residual, BatchNorm"
+    nets = [build(name, seed) for seed in (0, 1)]
+    x = gaussian(40, *ARCHITECTURES[name][1])
+    other = gaussian(30, *ARCHITECTURES[name][1], seed=1)
+    edge = simplex(nets, x, Y[:40], resolution=2, recalibrate=kind, recalibrate_on=other)
+    line = path(*nets, x, Y[:40], points=3, recalibrate=kind, recalibrate_on=other)
+    np.testing.assert_allclose(edge.barycentre_loss, line.midpoint_loss, rtol=1e-9)
+    assert edge.recalibrate == kind and edge.to_record()["recalibrate"] == kind
+
+
+def test_plane_recalibrated_at_its_corners():
+    name = "residual, BatchNorm"
+    nets = [build(name, seed) for seed in range(3)]
+    x = gaussian(40, *ARCHITECTURES[name][1])
+    sheet = plane(nets, x, Y[:40], resolution=2, margin=0.0, recalibrate="batchnorm")
+    line = path(nets[0], nets[1], x, Y[:40], points=3, recalibrate="batchnorm")
+    np.testing.assert_allclose(sheet.loss[0], line.loss[[0, -1]], rtol=1e-9)
+
+
 def test_features_by_hand():
     a, b = NETS[:2]
     report = features(a, b, X, points=[0.0, 0.3, 0.5, 1.0], batch_size=17)
@@ -100,5 +131,7 @@ def test_refusals():
         plane([NETS[0], NETS[1], combine(NETS[:2], [0.3, 0.7])], X, Y)
     with pytest.raises(ValueError, match="lie on one line"):
         plane([NETS[0]] * 3, X, Y)
+    with pytest.raises(ValueError, match="`recalibrate` must be one of"):
+        plane(NETS[:3], X, Y, recalibrate="repair")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="network 2"):
         simplex([NETS[0], NETS[1], mlp(6, 9, 8, 4)], X, Y)

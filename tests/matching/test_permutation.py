@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from architectures import build
 from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import gaussian, mlp
@@ -71,6 +72,12 @@ def test_immutable():
         perm.spec = spec
     with pytest.raises(ValueError, match="read-only"):
         perm["0"][0] = 1
+
+
+def test_a_specification_prints_who_writes_and_who_reads():
+    lines = str(infer_spec(build("residual, BatchNorm", 0))).splitlines()
+    assert lines[0].split() == ["group", "units", "written", "by", "read", "by"]
+    assert lines[1].split() == ["stem", "8", "stem,", "back", "inner,", "down,", "shortcut"]
 
 
 def test_hand_written_equals_inferred():

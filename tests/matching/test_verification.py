@@ -13,8 +13,11 @@ def distance(a, b):
 
 def test_what_a_matching_changes():
     a, b, x = mlp(4, 8, 8, 3, seed=0), mlp(4, 8, 8, 3, seed=1), gaussian(30, 4)
-    permutation = match(a, b).permutation
+    found = match(a, b)
+    permutation = found.permutation
     checked, moved = verify(a, b, permutation, x), permutation.apply(b)
+    assert verify(a, b, found, x).to_record() == checked.to_record()
+    assert str(checked).startswith("B permuted computes the same function")
     assert checked.preserved and checked.output_change < 1e-13
     np.testing.assert_allclose(checked.distance_before, distance(a, b), rtol=1e-10)
     np.testing.assert_allclose(checked.distance_after, distance(a, moved), rtol=1e-10)
@@ -31,6 +34,7 @@ def test_a_wrong_specification_is_found_out():
     wrong = PermutationSpec.from_axes({"0.weight": ["h"], "0.bias": ["h"]}, a)
     checked = verify(a, a, Permutation.random(wrong, rng=0), x)
     assert not checked.preserved and checked.output_change > 0.01
+    assert "NOT the same" in str(checked)
 
 
 def test_refusals():
