@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otlmc.data.dataset import DataError
-from otlmc.data.mnist import Arrays
+from otlmc.data.mnist import Arrays, digests
 
 PIXELS = 3 * 32 * 32
 LARGEST = 2**28
@@ -20,6 +20,15 @@ BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 LAYOUTS = {"cifar-10-batches-bin": ".bin", "cifar-10-batches-py": ""}
 STANDARD = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 """Mean and standard deviation of the training pixels in [0, 1], by colour."""
+FIRST = (6, 59, 43, 50)
+"""Label and first red values of the original's first image, which no other copy starts with."""
+COPIES = {
+    (
+        "917a91b8b27d8ca172a926267a4a573232d8cd2284a6fc235fe36e6bcfe733c9",
+        "8ece51d58faedec0429c953508d838562f5d620d59332ae738aee89975898e95",
+    ): "a JPEG copy (quality 75, order shuffled)",
+}
+"""SHA-256 of the pixels and labels, training and test, of known copies that are not exact."""
 
 
 def read_cifar10(folder: Path) -> Arrays:
@@ -39,6 +48,14 @@ def read_cifar10(folder: Path) -> Arrays:
         f"no CIFAR-10 in {folder} nor in {folder / 'cifar10'}; put the folder cifar-10-batches-bin "
         "(data_batch_1.bin to data_batch_5.bin and test_batch.bin) or cifar-10-batches-py there"
     )
+
+
+def origin(arrays: Arrays) -> str:
+    """Say whether the pixels are the original ones, and by their digest which they are."""
+    found = digests(arrays)
+    if (arrays[1][0], *arrays[0][0, : len(FIRST) - 1]) == FIRST:
+        return f" (SHA-256 {found[0][:12]})"
+    return f", {COPIES.get(found, 'not the original pixels')} (SHA-256 {found[0][:12]})"
 
 
 def _checked(

@@ -38,7 +38,8 @@ def load(
 
     Moons and digits come from scikit-learn. MNIST is read from its IDX files, plain or gzipped, and
     fetched from OpenML only if no folder is named. CIFAR-10 is read from its binary or its Python
-    layout; a row holds the red, green and blue planes.
+    layout; a row holds the red, green and blue planes. Where files do not hold the original pixels,
+    as those of a JPEG copy, ``provenance`` says so.
 
     Parameters
     ----------
@@ -113,8 +114,11 @@ def _digits(rng: np.random.Generator) -> Dataset:
 
 
 def _mnist(folder: Path | None, normalisation: str) -> Dataset:
-    arrays = mnist.fetch_mnist() if folder is None else mnist.read_mnist(folder)
-    source = f"MNIST from {'OpenML' if folder is None else 'IDX files'}"
+    if folder is None:
+        arrays, source = mnist.fetch_mnist(), "MNIST from OpenML"
+    else:
+        arrays = mnist.read_mnist(folder)
+        source = f"MNIST from IDX files{mnist.origin(arrays)}"
     return _images("mnist", arrays, source, mnist.STANDARD, normalisation)
 
 
@@ -125,7 +129,8 @@ def _cifar10(folder: Path | None, normalisation: str) -> Dataset:
             f"name that by --data-dir (data_dir=...) or by the variable {FOLDER_VARIABLE}"
         )
     arrays = cifar.read_cifar10(folder)
-    return _images("cifar10", arrays, "CIFAR-10 from files", cifar.STANDARD, normalisation)
+    source = f"CIFAR-10 from files{cifar.origin(arrays)}"
+    return _images("cifar10", arrays, source, cifar.STANDARD, normalisation)
 
 
 def _images(

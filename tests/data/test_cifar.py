@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from otlmc import data
-from otlmc.data.cifar import BATCHES, PIXELS
+from otlmc.data.cifar import BATCHES, COPIES, PIXELS, read_cifar10
+from otlmc.data.mnist import digests
 
 IMAGES = np.random.default_rng(0).integers(256, size=(6, 2, PIXELS), dtype=np.uint8)
 LABELS = np.arange(12).reshape(6, 2) % 10
@@ -67,6 +68,24 @@ def test_every_layout_gives_the_same_tensors(tmp_path, place, suffix, dump):
     np.testing.assert_allclose(
         standard[:, green], (IMAGES[5][:, green] / 255 - 0.4822) / 0.2435, rtol=1e-4, atol=1e-5
     )
+
+
+def test_the_provenance_says_what_the_pixels_are(tmp_path, monkeypatch):
+    """An original file starts with a known image; a known copy is named; others are doubted."""
+    folder = tmp_path / "cifar-10-batches-bin"
+    write(folder, ".bin", binary)
+    sha = digests(read_cifar10(tmp_path))
+
+    def provenance():
+        return data.load("cifar10", data_dir=tmp_path).provenance
+
+    prefix = f"(SHA-256 {sha[0][:12]}), pixels / 255"
+    assert provenance() == f"CIFAR-10 from files, not the original pixels {prefix}"
+    monkeypatch.setitem(COPIES, sha, "a JPEG copy")
+    assert provenance() == f"CIFAR-10 from files, a JPEG copy {prefix}"
+    first = folder / "data_batch_1.bin"
+    first.write_bytes(bytes((6, 59, 43, 50)) + first.read_bytes()[4:])
+    assert provenance().startswith("CIFAR-10 from files (SHA-256")
 
 
 class Bomb:

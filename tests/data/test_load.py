@@ -8,6 +8,7 @@ import torch
 
 from otlmc import data
 from otlmc.data.idx import LARGEST, read_idx
+from otlmc.data.mnist import digests, read_mnist
 
 
 def idx(array, *, sizes=None, kind=8):
@@ -68,6 +69,15 @@ def test_mnist_from_idx_files(mnist_folder, inside, monkeypatch):
     assert "(0.1307, 0.3081)" in standard.provenance
 
 
+def test_the_provenance_says_whether_the_pixels_are_the_original_ones(mnist_folder, monkeypatch):
+    copy = data.load("mnist", data_dir=mnist_folder).provenance
+    assert copy.startswith("MNIST from IDX files, not the original pixels (SHA-256 ")
+    found = digests(read_mnist(mnist_folder))
+    monkeypatch.setattr("otlmc.data.mnist.DIGESTS", found)
+    exact = data.load("mnist", data_dir=mnist_folder).provenance
+    assert exact == "MNIST from IDX files, pixels / 255"
+
+
 def test_without_a_folder_mnist_comes_from_openml(monkeypatch):
     pixels = np.zeros((70_000, 4), np.uint8)
     pixels[60_000:] = 255
@@ -81,7 +91,7 @@ def test_without_a_folder_mnist_comes_from_openml(monkeypatch):
         hashlib.sha256(pixels[part].tobytes() + classes[part].tobytes()).hexdigest()
         for part in (slice(60_000), slice(60_000, None))
     ]
-    monkeypatch.setattr("otlmc.data.mnist.DIGESTS", digests)
+    monkeypatch.setattr("otlmc.data.mnist.DIGESTS", tuple(digests))
     mnist = data.load("mnist")
     assert mnist.train_inputs.shape == (60_000, 4) and mnist.test_inputs.shape == (10_000, 4)
     assert not mnist.train_inputs.any() and (mnist.test_inputs == 1).all()
