@@ -26,7 +26,7 @@ COPIES = {
     (
         "917a91b8b27d8ca172a926267a4a573232d8cd2284a6fc235fe36e6bcfe733c9",
         "8ece51d58faedec0429c953508d838562f5d620d59332ae738aee89975898e95",
-    ): "a JPEG copy (quality 75, order shuffled)",
+    ): "a shuffled JPEG copy of quality 75",
 }
 """SHA-256 of the pixels and labels, training and test, of known copies that are not exact."""
 
