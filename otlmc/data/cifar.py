@@ -92,21 +92,21 @@ def _read_python(content: bytes, path: Path) -> tuple[NDArray[np.uint8], NDArray
             for code, argument, _ in pickletools.genops(content)
         ):
             raise pickle.UnpicklingError("a memo index beyond the file")
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+        batch = _Unpickler(content).load()
         # The original has keys of bytes; written again by Python 3, they may be text.
         named = {k.decode() if isinstance(k, bytes) else k: v for k, v in batch.items()}
-        images, labels = named["data"].array(), np.array(named["labels"])
+        images, labels = named["data"].array(), named["labels"]
     except Exception as error:  # a damaged pickle can fail in any way, and all mean the same
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise DataError(f"{path} is not a batch of CIFAR-10: {reason}") from error
+    # Nothing is made of the labels before it is known that they are numbers: lists may be nested.
+    classes = isinstance(labels, list) and all(type(k) is int and 0 <= k < 256 for k in labels)
+    if not labels or not classes or images.shape != (len(labels), PIXELS):
         raise DataError(
-            f"{path} is not a batch of CIFAR-10: {type(error).__name__}: {error}"
-        ) from error
-    whole = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer) and labels.min() >= 0
-    if not whole or images.shape != (len(labels), PIXELS) or labels.max() > 255:
-        raise DataError(
-            f"{path} must hold images of shape (n, {PIXELS}) and n labels, got {images.shape} and "
-            f"{labels.dtype} of shape {labels.shape}"
+            f"{path} must hold images of shape (n, {PIXELS}) and a list of n labels, got images of "
+            f"shape {images.shape}"
         )
-    return images, labels.astype(np.uint8)
+    return images, np.array(labels, dtype=np.uint8)
 
 
 class _Array:
@@ -137,27 +137,35 @@ class _Dtype:
         """Ignore the rest, which says nothing about bytes."""
 
 
-def _reconstruct(*_: object) -> _Array:
-    return _Array()
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Return bytes from the text as which Python 3 writes them with an old protocol."""
-    return text.encode("latin1") if encoding == "latin1" else b""
-
-
 class _Unpickler(pickle.Unpickler):
-    """Admits what describes an array of bytes, and calls nothing but the stand-ins above."""
+    """Admits what describes an array of bytes, and calls nothing but stand-ins for it.
 
-    ADMITTED: dict[tuple[str, str], Any] = {  # noqa: RUF012
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy", "ndarray"): _Array,
-        ("numpy", "dtype"): _Dtype,
-        ("_codecs", "encode"): _encode,
-    }
+    Those that are functions are bound methods, whose attributes a pickle cannot set.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self.left = len(content)
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if (module_name, global_name) not in self.ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
-        return self.ADMITTED[module_name, global_name]
+        admitted: dict[tuple[str, str], Any] = {
+            ("numpy.core.multiarray", "_reconstruct"): self.reconstruct,
+            ("numpy._core.multiarray", "_reconstruct"): self.reconstruct,
+            ("numpy", "ndarray"): _Array,
+            ("numpy", "dtype"): _Dtype,
+            ("_codecs", "encode"): self.encode,
+        }
+        if (module_name, global_name) not in admitted:
+            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}"[:200])
+        return admitted[module_name, global_name]
+
+    def reconstruct(self, *_: object) -> _Array:
+        """Return an array without state."""
+        return _Array()
+
+    def encode(self, text: str, encoding: str) -> bytes:
+        """Return bytes from the text as which Python 3 writes them with an old protocol."""
+        self.left -= len(text)
+        if self.left < 0:
+            raise pickle.UnpicklingError("the same text is encoded again and again")
+        return text.encode("latin1") if encoding == "latin1" else b""

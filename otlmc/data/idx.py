@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from otlmc.data.dataset import DataError
 
 UNSIGNED_BYTE = 8
-LARGEST = 2**30
+LARGEST = 2**28
 """Bytes beyond which a header is taken for damaged: MNIST's largest file has 47 million."""
 
 
 def read_idx(path: Path | str, *, ndim: int) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes; a name that ends in ``.gz`` is decompressed.
 
-    Memory stays below the size that the header states, and that below one gibibyte.
+    Memory stays near the size that the header states, and that below ``LARGEST``.
 
     Parameters
     ----------

@@ -13,12 +13,13 @@ from types import MappingProxyType
 from typing import TypeAlias, TypeVar, overload
 
 import numpy as np
+import safetensors
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from otlmc._files import replacing
 from otlmc._text import Cell, aligned
 
 Rng: TypeAlias = int | np.random.Generator | np.random.SeedSequence | None
@@ -304,9 +305,16 @@ class Permutation(Mapping[str, Indices]):
         """Write a safetensors file: the index arrays, with the specification as JSON in its header.
 
         Nothing is pickled; :meth:`load` gives an equal permutation back.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; what was there before is untouched.
         """
         tensors = {group: torch.from_numpy(units.copy()) for group, units in self.items()}
-        save_file(tensors, path, metadata={"spec": json.dumps(asdict(self.spec))})
+        content = safetensors.torch.save(tensors, metadata={"spec": json.dumps(asdict(self.spec))})
+        with replacing(Path(path)) as part:
+            part.write_bytes(content)
 
     @classmethod
     def load(cls, path: str | Path) -> "Permutation":
@@ -316,16 +324,23 @@ class Permutation(Mapping[str, Indices]):
         ------
         ValueError
             If the file is no safetensors file of a permutation.
+        OSError
+            If it cannot be opened.
         """
+        with Path(path).open("rb"):
+            pass  # a missing or unreadable file says so itself
         try:
-            with safe_open(path, framework="pt") as file:
+            with safetensors.safe_open(path, framework="pt") as file:
                 fields = json.loads((file.metadata() or {})["spec"])
                 indices = {group: file.get_tensor(group).numpy() for group in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-            raise ValueError(f"`path`: {path} holds no permutation ({error})") from error
-        fields["axes"] = {k: tuple(Axis(**axis) for axis in v) for k, v in fields["axes"].items()}
-        fields["layers"] = tuple(Layer(**layer) for layer in fields["layers"])
-        return cls(PermutationSpec(**fields), indices)
+            fields["axes"] = {
+                key: tuple(Axis(**axis) for axis in axes) for key, axes in fields["axes"].items()
+            }
+            fields["layers"] = tuple(Layer(**layer) for layer in fields["layers"])
+            return cls(PermutationSpec(**fields), indices)
+        except Exception as error:  # a damaged file can fail in any way, and all mean the same
+            reason = f"{type(error).__name__}: {error}"[:300]
+            raise ValueError(f"`path`: {path} holds no permutation ({reason})") from error
 
     def _same_groups(self, other: "Permutation") -> None:
         if self.spec.sizes != other.spec.sizes:

@@ -103,30 +103,39 @@ def load(path: Path | str) -> Checkpoint:
     with path.open("rb"):
         pass  # a missing or unreadable file says so itself
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            if about.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path} is no checkpoint of otlmc: its format is {about.get('format')!r}, "
-                    f"expected {FORMAT!r}"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        architecture = Architecture(**_tuples(json.loads(about["architecture"])))
-        options = _tuples(json.loads(about["config"]))
-        schedule = Schedule(**_tuples(options.pop("schedule")))
-        # The order of the architecture, which the file does not keep.
-        stack = Stack(architecture, {name: tensors.pop(name) for name in architecture.shapes})
-        if tensors:
-            raise ValueError(f"unknown tensors {sorted(tensors)}")
-        seeds = tuple(int(seed) for seed in json.loads(about["seeds"]))
-        if len(seeds) != len(stack):
-            raise ValueError(f"{len(seeds)} seeds for {len(stack)} networks")
-        config = TrainConfig(**options, schedule=schedule)
-        return Checkpoint(stack, config, seeds, int(json.loads(about["step"])))
+        return _read(path)
     except CheckpointError:
         raise
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
+    except Exception as error:  # a damaged file can fail in any way, and all mean the same
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {reason}") from error
+
+
+def _read(path: Path) -> Checkpoint:
+    with safetensors.safe_open(path, framework="pt") as file:
+        about = file.metadata() or {}
+        if about.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{path} is no checkpoint of otlmc: its format is "
+                f"{str(about.get('format'))[:50]!r}, expected {FORMAT!r}"
+            )
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    architecture = Architecture(**_tuples(json.loads(about["architecture"])))
+    options = _tuples(json.loads(about["config"]))
+    schedule = Schedule(**_tuples(options.pop("schedule")))
+    # The order of the architecture, which the file does not keep.
+    stack = Stack(architecture, {name: tensors.pop(name) for name in architecture.shapes})
+    if tensors:
+        raise ValueError(f"unknown tensors {sorted(tensors)}")
+    types = {tensor.dtype for tensor in stack.tensors.values()}
+    if len(types) > 1 or not all(dtype.is_floating_point for dtype in types):
+        raise ValueError(f"the tensors must have one floating-point type, got {types}")
+    seeds, step = json.loads(about["seeds"]), json.loads(about["step"])
+    if type(step) is not int or step < 0 or any(type(seed) is not int for seed in seeds):
+        raise ValueError(f"the seeds and the step must be integers, got {seeds} and {step}")
+    if len(seeds) != len(stack):
+        raise ValueError(f"{len(seeds)} seeds for {len(stack)} networks")
+    return Checkpoint(stack, TrainConfig(**options, schedule=schedule), tuple(seeds), step)
 
 
 def _tuples(options: dict[str, Any]) -> dict[str, Any]:
