@@ -151,7 +151,11 @@ def run(
     if len(set(keys)) < len(keys):
         raise ValueError("`configs` must all be different")
 
-    done = {key: kept for key in keys if resume and (kept := _load(folder, key)) is not None}
+    done = {
+        key: kept
+        for key, config in zip(keys, configs, strict=True)
+        if resume and (kept := _load(folder, key, config)) is not None
+    }
     missing = [
         _Job(task, config, key, threads)
         for key, config in zip(keys, configs, strict=True)
@@ -294,6 +298,8 @@ def _plain(record: Mapping[str, Any], config: object) -> dict[str, Any]:
             raise TypeError(
                 f"column `{name}` of a record must be a scalar, got {type(value).__name__}"
             )
+        if isinstance(value, str) and "\r" in value:
+            raise ValueError(f"column `{name}` has a carriage return, which a CSV file cannot keep")
     if shared := plain.keys() & _fields(config).keys():
         raise ValueError(f"columns {sorted(shared)} of a record are fields of its configuration")
     return plain
@@ -317,11 +323,15 @@ def _save(folder: Path, outcome: _Outcome) -> None:
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def _load(folder: Path, key: str) -> list[dict[str, Any]] | None:
+def _load(folder: Path, key: str, config: object) -> list[dict[str, Any]] | None:
     """Return the records of a finished task, ``None`` if there are none or they are damaged."""
     try:
-        return json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))["records"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
+        kept = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))["records"]
+        return [_plain(record, config) for record in kept] if isinstance(kept, list) else None
+    except FileNotFoundError:
+        return None
+    # What a damaged file can hold: bytes that are no text, no JSON, or JSON of another shape.
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

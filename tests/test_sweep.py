@@ -245,7 +245,11 @@ def test_configurations_that_are_refused(tmp_path, configs, error, message):
 
 @pytest.mark.parametrize(
     ("record", "message"),
-    [({"value": [1, 2]}, "column `value` of a record must be a scalar"), ({"seed": 1}, "'seed'")],
+    [
+        ({"value": [1, 2]}, "column `value` of a record must be a scalar"),
+        ({"value": "a\rb"}, "column `value` has a carriage return"),
+        ({"seed": 1}, "'seed'"),
+    ],
 )
 def test_records_that_are_refused(tmp_path, record, message):
     with pytest.raises(sweep.SweepError, match=message):
