@@ -54,20 +54,14 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions(Options):
-    """Options of the programs that train networks."""
+class DeviceOptions(Options):
+    """Options of the programs that run on any device."""
 
-    dataset: Name = "digits"
-    """Data set; mnist is read from --data-dir."""
-    data_dir: Path | None = None
-    """Folder of the data files [default: the environment variable OTLMC_DATA]."""
     device: str | None = None
     """cpu, cuda or cuda:N [default: cuda where there is one]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.data_dir is not None and not self.data_dir.is_dir():
-            raise ValueError(f"--data-dir must be an existing folder, got {self.data_dir}")
         try:
             torch.empty(0, device=self.torch_device)
         except (RuntimeError, AssertionError) as error:
@@ -79,6 +73,21 @@ class NetworkOptions(Options):
     def torch_device(self) -> torch.device:
         """The device, chosen where none was named."""
         return torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(DeviceOptions):
+    """Options of the programs that train networks."""
+
+    dataset: Name = "digits"
+    """Data set; mnist is read from --data-dir."""
+    data_dir: Path | None = None
+    """Folder of the data files [default: the environment variable OTLMC_DATA]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data_dir is not None and not self.data_dir.is_dir():
+            raise ValueError(f"--data-dir must be an existing folder, got {self.data_dir}")
 
 
 Chosen = TypeVar("Chosen", bound=Options)
@@ -123,7 +132,7 @@ def manifest(options: Options, *, seconds: float, **extra: Any) -> dict[str, Any
         for key, value in dataclasses.asdict(options).items()
         if not isinstance(value, Path) and key not in {"data_dir", "device", "scheduler"}
     }
-    device = options.torch_device if isinstance(options, NetworkOptions) else torch.device("cpu")
+    device = options.torch_device if isinstance(options, DeviceOptions) else torch.device("cpu")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "config": config,

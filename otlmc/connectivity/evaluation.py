@@ -15,6 +15,7 @@ from otlmc.connectivity.recalibration import Recalibration, recalibrate
 from otlmc.matching.moments import Inputs, batches
 
 _NEWTON_STEPS = 50
+_RELATIVE_STOP = 1e-7
 _LARGEST_INVERSE = 1e3
 
 
@@ -23,15 +24,30 @@ class Evaluation:
     """Means over a set for every combination of networks, all of shape (combinations,).
 
     ``deviation`` is the root mean square over the samples of the distance between the outputs and
-    the same combination of the outputs of the given networks.
+    the same combination of the outputs of the given networks. The logits are kept for
+    :meth:`calibrated`, one column per class, in float64.
     """
 
     loss: NDArray[np.float64]
     error: NDArray[np.float64]
     deviation: NDArray[np.float64]
-    temperature: NDArray[np.float64]
-    calibrated_loss: NDArray[np.float64]
-    samples: int
+    logits: Sequence[Tensor]
+    targets: Tensor
+
+    @property
+    def samples(self) -> int:
+        """Size of the set."""
+        return len(self.targets)
+
+    def calibrated(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the softmax temperature with the least loss on the set, and that loss."""
+        inverse = np.array([_inverse_temperature(z, self.targets) for z in self.logits])
+        losses = [
+            float(F.cross_entropy(beta * z, self.targets))
+            for beta, z in zip(inverse.tolist(), self.logits, strict=True)
+        ]
+        with np.errstate(divide="ignore"):
+            return 1 / inverse, np.minimum(self.loss, losses)
 
 
 def evaluate(
@@ -61,55 +77,60 @@ def evaluate(
             straight = sum(w * end for w, end in zip(weight, ends, strict=True))
             squares[i] += float((logits - straight).double().square().sum())
             chunks[i].append(logits)
-    columns = [_score(torch.cat(chunk), targets) for chunk in chunks]
-    loss, error, temperature, calibrated = np.array(columns).T
-    deviation = np.sqrt(squares / len(targets))
-    return Evaluation(loss, error, deviation, temperature, calibrated, len(targets))
-
-
-def _score(logits: Tensor, targets: Tensor) -> tuple[float, float, float, float]:
-    """Return loss, error, the fitted temperature and the loss at it, in float64."""
-    logits = logits.double()
-    target = targets.to(logits.device)
-    classes = 2
-    if logits.ndim == 1 or logits.shape[1] == 1:
-        # One logit z is the pair (0, z): binary and categorical cross-entropy are the same.
-        logits = F.pad(logits.reshape(-1, 1), (1, 0))
-    else:
-        classes = logits.shape[1]
-    if target.max() >= classes:
+    logits = [_columns(torch.cat(chunk)) for chunk in chunks]
+    targets = targets.to(logits[0].device)
+    if targets.max() >= logits[0].shape[1]:
         raise ValueError(
-            f"`labels` must be below the number of classes, {classes}; got {int(target.max())}"
+            f"`labels` must be below the number of classes, {logits[0].shape[1]}; "
+            f"got {int(targets.max())}"
         )
-    error = float((logits.argmax(1) != target).double().mean())
-    loss = float(F.cross_entropy(logits, target))
-    inverse = _inverse_temperature(logits, target)
-    calibrated = min(loss, float(F.cross_entropy(inverse * logits, target)))
-    return loss, error, 1 / inverse if inverse else float("inf"), calibrated
+    return Evaluation(
+        loss=np.array([float(F.cross_entropy(z, targets)) for z in logits]),
+        error=np.array([float((z.argmax(1) != targets).double().mean()) for z in logits]),
+        deviation=np.sqrt(squares / len(targets)),
+        logits=logits,
+        targets=targets,
+    )
+
+
+def _columns(logits: Tensor) -> Tensor:
+    """Return one column per class, in float64.
+
+    One logit z is the pair (0, z): binary and categorical cross-entropy are the same.
+    """
+    logits = logits.double()
+    if logits.ndim == 1 or logits.shape[1] == 1:
+        return F.pad(logits.reshape(-1, 1), (1, 0))
+    return logits
 
 
 def _inverse_temperature(logits: Tensor, target: Tensor) -> float:
-    """Return the β >= 0 that minimises the mean cross-entropy of β logits, by safe Newton steps.
+    """Return the β in [0, 1000] that minimises the mean cross-entropy of β logits.
 
-    The loss is convex in β. β stops at 1000 where the data are separated.
+    The loss is convex in β; Newton steps that leave the bracket are replaced by bisection. Where
+    the logits separate the data the loss falls for ever, and β ends at 1000.
     """
-    chosen = logits.gather(1, target[:, None]).mean()
-    low, high, beta = 0.0, _LARGEST_INVERSE, 1.0
-    for _ in range(_NEWTON_STEPS):
+    chosen = float(logits.gather(1, target[:, None]).mean())
+
+    def derivatives(beta: float) -> tuple[float, float]:
         probability = (beta * logits).softmax(1)
         means = (probability * logits).sum(1)
-        slope = float(means.mean() - chosen)
-        curvature = float(((probability * logits.square()).sum(1) - means.square()).mean())
-        if slope > 0:
-            high = beta
-        else:
-            low = beta
+        curvature = ((probability * logits.square()).sum(1) - means.square()).mean()
+        return float(means.mean()) - chosen, float(curvature)
+
+    if derivatives(0.0)[0] >= 0:
+        return 0.0
+    if derivatives(_LARGEST_INVERSE)[0] <= 0:
+        return _LARGEST_INVERSE
+    low, high, beta = 0.0, _LARGEST_INVERSE, 1.0
+    for _ in range(_NEWTON_STEPS):
+        slope, curvature = derivatives(beta)
+        low, high = (low, beta) if slope > 0 else (beta, high)
         step = beta - slope / curvature if curvature > 0 else high
-        new = step if low < step < high else (low + high) / 2
-        if abs(new - beta) <= 1e-9 * max(1.0, beta):
-            break
-        beta = new
-    return 0.0 if high < 1e-6 else beta
+        if abs(step - beta) <= _RELATIVE_STOP * beta:
+            return step
+        beta = step if low < step < high else (low + high) / 2
+    return beta
 
 
 def _labels(labels: ArrayLike | Tensor, samples: int) -> Tensor:

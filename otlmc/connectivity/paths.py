@@ -90,6 +90,7 @@ def path(
         recalibration=recalibrate,
         recalibrate_on=recalibrate_on,
     )
+    temperature, calibrated = found.calibrated()
     unpermuted = None
     if moving is not None:
         unpermuted = path(
@@ -108,8 +109,8 @@ def path(
         loss=found.loss,
         error=found.error,
         deviation=found.deviation,
-        temperature=found.temperature,
-        calibrated_loss=found.calibrated_loss,
+        temperature=temperature,
+        calibrated_loss=calibrated,
         on=on,
         samples=found.samples,
         permutation=name,
