@@ -14,13 +14,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -52,6 +53,8 @@ class _Job:
         """Run the task; an exception becomes part of the outcome."""
         # Permanent, not a context: a worker with several threads shares its pools between them.
         threadpool_limits(self.threads)
+        # Inside torch is a library of its own, which takes what joblib sets in the environment.
+        torch.set_num_threads(self.threads)
         start = time.perf_counter()
         try:
             records = [_plain(record, self.config) for record in self.task(self.config)]
@@ -164,7 +167,7 @@ def run(
     failures = []
     outcomes = _on_cluster(missing, scheduler) if scheduler else _on_this_machine(missing, jobs)
     with (
-        threadpool_limits(),  # restores this process's own limits at the end
+        _threads_restored(),
         closing(outcomes),
         tqdm(total=len(keys), initial=len(done), unit="task", disable=not progress) as bar,
     ):
@@ -187,6 +190,17 @@ def run(
         table.to_csv(path, index=False, lineterminator="\n")
     _report(folder, failures, len(keys))
     return table
+
+
+@contextmanager
+def _threads_restored() -> Generator[None]:
+    """Give this process its own numbers of threads back at the end."""
+    own = torch.get_num_threads()
+    try:
+        with threadpool_limits():
+            yield
+    finally:
+        torch.set_num_threads(own)
 
 
 def _on_this_machine(missing: Sequence[_Job], jobs: int | None) -> Generator[_Outcome]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from otlmc import sweep
 
@@ -33,6 +34,11 @@ def spectrum(config, wait=0.0):
     gram = matrix @ matrix.T
     yield {"layer": 0, "value": gram.mean(), "single": np.float32(gram[0, 0]), "note": "a, b"}
     yield {"layer": 1, "value": float("nan"), "single": None, "note": None}
+
+
+def torch_threads(config):
+    """Record the threads that torch has."""
+    yield {"threads": torch.get_num_threads()}
 
 
 def deadly(config, trap, times):

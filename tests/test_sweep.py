@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sweep_program
-from sweep_program import CONFIGS, Config, deadly, failing, spectrum
+import torch
+from sweep_program import CONFIGS, Config, deadly, failing, spectrum, torch_threads
 
 from otlmc import sweep
 
@@ -221,6 +222,15 @@ def test_threads_of_the_caller_are_restored(tmp_path):
     run(lambda config: inside.append(threads()) or [], CONFIGS[:1], folder=tmp_path)
     assert set(inside[0]) == {1}
     assert threads() == before
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_torch_has_the_threads_of_the_task(tmp_path, jobs):
+    own = torch.get_num_threads()
+    for threads in (1, 2):
+        table = run(torch_threads, CONFIGS[:4], folder=tmp_path, jobs=jobs, threads=threads)
+        assert set(table["threads"]) == {threads}
+    assert torch.get_num_threads() == own
 
 
 @dataclass
