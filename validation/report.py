@@ -14,12 +14,14 @@ import tyro
 from otlmc._files import replacing
 from validation import covariance_matching, strong
 from validation.claims import Claim, to_frame
+from validation.pairwise import EXPERIMENTS as PAIRWISE
 
 CLAIMS: dict[str, Callable[[pd.DataFrame], list[Claim]]] = {
     "covariance_matching": covariance_matching.claims,
     "strong": strong.claims,
+    **{f"pairwise/{name}": experiment.claims for name, experiment in PAIRWISE.items()},
 }
-"""What reads the claims off the tables of a program."""
+"""What reads the claims off the tables of a program, or of one of its experiments."""
 COMMITTED = Path(__file__).parent / "results"
 
 

@@ -18,6 +18,7 @@ from otlmc.plotting.networks import (
     plot_matching,
     plot_path,
 )
+from otlmc.plotting.populations import plot_beside_published, plot_spread
 from otlmc.plotting.theory import (
     plot_below_bound,
     plot_bracket,
@@ -35,6 +36,7 @@ __all__ = [
     "plot_against_rate",
     "plot_barrier_against_width",
     "plot_below_bound",
+    "plot_beside_published",
     "plot_bracket",
     "plot_campaign",
     "plot_composition",
@@ -44,6 +46,7 @@ __all__ = [
     "plot_matching",
     "plot_path",
     "plot_predicted_cost",
+    "plot_spread",
     "plot_two_quantities",
     "style",
 ]

@@ -1,0 +1,98 @@
+"""Panels of many networks at once: spreads over all pairs, and matrices of pairs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from otlmc.plotting.looks import legend_below, looks
+
+
+def plot_spread(
+    table: pd.DataFrame,
+    x: str,
+    series: str,
+    *,
+    ylabel: str,
+    styles: Mapping[str, Mapping[str, Any]] | None = None,
+    whiskers: bool = True,
+    ax: Axes,
+) -> Axes:
+    """Plot a quantity of many pairs: median, quartiles and the middle 90 % of each series.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns q05, q25, q50, q75, q95 and those named by ``x`` and ``series``.
+    x : str
+        ``"width"``, on a logarithmic scale, or ``"t"``, the place on the path.
+    series : str
+        Column that tells the lines apart.
+    ylabel : str
+        What is plotted, with its unit.
+    styles : mapping, optional
+        The look of every series.
+    whiskers : bool
+        Whether the middle 90 % are shown, as thin bars.
+    ax : Axes
+        Where to draw.
+    """
+    styles = styles or looks(str(name) for name in dict.fromkeys(table[series]))
+    for name, rows in table.groupby(series, sort=False):
+        rows, look = rows.sort_values(x), dict(styles[str(name)])
+        colour = look["color"]
+        ax.fill_between(rows[x], rows["q25"], rows["q75"], color=colour, alpha=0.2, lw=0)
+        if whiskers:
+            ax.vlines(rows[x], rows["q05"], rows["q95"], color=colour, lw=0.8, alpha=0.7)
+        ax.plot(rows[x], rows["q50"], label=name, **look)
+    if x == "width":
+        ax.set_xscale("log", base=2)
+        ax.set_xlabel("width (units of a hidden layer)")
+    else:
+        ax.set_xlabel("t, from one network to the other")
+    ax.set_ylabel(ylabel)
+    note = "median; band: quartiles" + "; bar: middle 90 %" * whiskers
+    legend_below(ax, note, columns=2)
+    return ax
+
+
+def plot_beside_published(
+    table: pd.DataFrame,
+    published: pd.DataFrame | None,
+    series: str,
+    *,
+    ylabel: str,
+    ax: Axes,
+) -> Axes:
+    """Plot means over networks against width, with published means as hollow markers.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns width, measured, deviation and the one named by ``series``.
+    published : DataFrame or None
+        Columns width, mean, deviation and the one named by ``series``.
+    series : str
+        Column that tells the lines apart.
+    ylabel : str
+        What is plotted, with its unit.
+    ax : Axes
+        Where to draw.
+    """
+    styles = looks(str(name) for name in dict.fromkeys(table[series]))
+    for name, rows in table.groupby(series, sort=False):
+        rows, look = rows.sort_values("width"), styles[str(name)]
+        bars = rows["deviation"]
+        ax.errorbar(rows["width"], rows["measured"], yerr=bars, label=name, capsize=2, **look)
+        if published is None:
+            continue
+        own = published[published[series] == name]
+        hollow = look | {"linestyle": "none", "mfc": "none", "markersize": 8, "elinewidth": 0.7}
+        # Moved aside, so that both bars are seen.
+        ax.errorbar(1.12 * own["width"], own["mean"], yerr=own["deviation"], capsize=4, **hollow)
+    ax.set_xscale("log", base=2)
+    ax.set(xlabel="width (units of a hidden layer)", ylabel=ylabel)
+    note = "mean; bar: standard deviation over networks"
+    legend_below(ax, note if published is None else f"{note}; hollow: published")
+    return ax

@@ -1,0 +1,16 @@
+"""Pairs of many networks: the experiments of Kalaivanan et al., one module each.
+
+An experiment has ``DATASETS``, its own first; ``configurations``, ``measured``, ``draw``,
+``claims`` and ``summarise`` as every program of this package.
+"""
+
+from types import ModuleType
+
+from validation.pairwise import redundancy, reference, zoo
+
+EXPERIMENTS: dict[str, ModuleType] = {
+    "zoo": zoo,
+    "redundancy": redundancy,
+    "reference": reference,
+}
+"""What ``--experiment`` names."""
