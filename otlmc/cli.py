@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import platform
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,14 +44,29 @@ class Options:
     """Keep the tasks that an earlier run with this output folder has finished."""
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"--seed must be at least 0, got {self.seed}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"--seed must be at least 0 and below 2**32, got {self.seed}")
         if self.jobs < 1:
             raise ValueError(f"--jobs must be at least 1, got {self.jobs}")
         if self.scheduler is not None and "://" not in self.scheduler:
             raise ValueError(f"--scheduler must be like tcp://host:port, got {self.scheduler!r}")
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"--out must be a folder, {self.out} is a file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    """Options of the programs that read a data set."""
+
+    dataset: Name = "digits"
+    """Data set; mnist and cifar10 are read from --data-dir."""
+    data_dir: Path | None = None
+    """Folder of the data files [default: the environment variable OTLMC_DATA]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data_dir is not None and not self.data_dir.is_dir():
+            raise ValueError(f"--data-dir must be an existing folder, got {self.data_dir}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +78,8 @@ class DeviceOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.device is not None and not re.fullmatch(r"cpu|cuda(:\d{1,3})?", self.device):
+            raise ValueError(f"--device must be cpu, cuda or cuda:N, got {self.device!r}")
         try:
             torch.empty(0, device=self.torch_device)
         except (RuntimeError, AssertionError) as error:
@@ -76,21 +94,11 @@ class DeviceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions(DeviceOptions):
+class NetworkOptions(DeviceOptions, DataOptions):
     """Options of the programs that train networks."""
 
-    dataset: Name = "digits"
-    """Data set; mnist is read from --data-dir."""
-    data_dir: Path | None = None
-    """Folder of the data files [default: the environment variable OTLMC_DATA]."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.data_dir is not None and not self.data_dir.is_dir():
-            raise ValueError(f"--data-dir must be an existing folder, got {self.data_dir}")
-
-
-Chosen = TypeVar("Chosen", bound=Options)
+Chosen = TypeVar("Chosen")
 
 
 def run(
@@ -102,11 +110,9 @@ def run(
     can mend (a file that cannot be written, a scheduler that does not answer, failed tasks) with
     a message and exit code 1. Anything else is a defect and shows its traceback.
     """
-    chosen = tyro.cli(
-        options, description=main.__doc__, args=args, config=(tyro.conf.FlagCreatePairsOff,)
-    )
+    settings = (tyro.conf.FlagCreatePairsOff,)
     try:
-        main(chosen)
+        main(tyro.cli(options, description=main.__doc__, args=args, config=settings))
     except DataError as error:
         _fail(error, 2)
     except (OSError, SweepError) as error:

@@ -202,10 +202,10 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 def main(options: Options) -> None:
     """Pass matching errors through random deep ReLU networks, beside their bounds."""
     start = time.perf_counter()
+    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
     run = partial(sweep.run, jobs=options.jobs, scheduler=options.scheduler, resume=options.resume)
     task = partial(measured_pairs, data_dir=options.data_dir)
     table = run(task, configurations(options), folder=options.out / "tasks")
-    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
     manifest = cli.manifest(options, seconds=time.perf_counter() - start, data=provenance)
     cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
 

@@ -166,15 +166,15 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 def main(options: Options) -> None:
     """Support dimension against linear connectivity: synthetic neurons and trained networks."""
     start = time.perf_counter()
+    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
     ladders, pairs = configurations(options)
     run = partial(sweep.run, jobs=options.jobs, scheduler=options.scheduler, resume=options.resume)
     parts = {"synthetic": run(synthetic, ladders, folder=options.out / "synthetic")}
     task = partial(trained, data_dir=options.data_dir, device=str(options.torch_device))
     parts["trained"] = run(task, pairs, folder=options.out / "trained")
     table = pd.concat(parts, names=["part"]).reset_index("part").reset_index(drop=True)
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
     seconds = time.perf_counter() - start
-    manifest = cli.manifest(options, seconds=seconds, data=dataset.provenance)
+    manifest = cli.manifest(options, seconds=seconds, data=provenance)
     cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
 
 

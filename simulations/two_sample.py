@@ -37,13 +37,11 @@ KERNEL_EXAMPLES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(cli.Options):
+class Options(cli.DataOptions):
     """Options of the two-sample simulation."""
 
     dataset: Literal["digits", "mnist"] = "digits"
     """Data of the kernel; mnist is read from --data-dir."""
-    data_dir: Path | None = None
-    """Folder of the data files [default: the environment variable OTLMC_DATA]."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +237,7 @@ def draw(table: pd.DataFrame) -> plotting.Figure:
 def main(options: Options) -> None:
     """Two-sample bounds against simulation: a campaign of random cases, and how tight they are."""
     start = time.perf_counter()
+    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
     batches, brackets = configurations(options)
     run = partial(sweep.run, jobs=options.jobs, scheduler=options.scheduler, resume=options.resume)
     task = partial(bracket, dataset=options.dataset, data_dir=options.data_dir)
@@ -250,7 +249,6 @@ def main(options: Options) -> None:
     table = table.drop(columns=["first", "cases"])  # of the batches, which are of no interest
     found = verdict(table[table["part"] == "campaign"])
     seconds = time.perf_counter() - start
-    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
     manifest = cli.manifest(options, seconds=seconds, campaign=found, data=provenance)
     cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
 

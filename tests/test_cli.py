@@ -51,12 +51,15 @@ def test_options():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["--seed", "-1"], "--seed must be at least 0 and below 2**32, got -1"),
+        (["--seed", str(2**32)], "--seed must be at least 0 and below 2**32"),
         (["--seed", "one"], "--seed"),
         (["--jobs", "0"], "--jobs must be at least 1, got 0"),
         (["--preset", "slow"], "--preset"),
         (["--dataset", "imagenet"], "'digits'"),
-        (["--device", "abacus"], "--device abacus cannot be used"),
+        (["--device", "abacus"], "--device must be cpu, cuda or cuda:N, got 'abacus'"),
+        (["--device", "meta"], "--device must be cpu, cuda or cuda:N, got 'meta'"),
+        (["--device", "cuda:999"], "--device cuda:999 cannot be used"),
         (["--data-dir", "no/such/folder"], "--data-dir must be an existing folder"),
         (["--scheduler", "localhost"], "--scheduler must be like tcp://host:port"),
         (["--out", __file__], "--out must be a folder"),

@@ -154,6 +154,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 def main(options: Options) -> None:
     """Weight, covariance and activation matching against the learning rate."""
     start = time.perf_counter()
+    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
     table = sweep.run(
         partial(trained, data_dir=options.data_dir, device=str(options.torch_device)),
         configurations(options),
@@ -162,9 +163,8 @@ def main(options: Options) -> None:
         scheduler=options.scheduler,
         resume=options.resume,
     )
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
     seconds = time.perf_counter() - start
-    manifest = cli.manifest(options, seconds=seconds, data=dataset.provenance)
+    manifest = cli.manifest(options, seconds=seconds, data=provenance)
     cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
 
 

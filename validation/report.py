@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import tyro
 
+from otlmc import cli
 from otlmc._files import replacing
+from otlmc.data import DataError
 from validation import covariance_matching, strong
 from validation.claims import Claim, to_frame
 from validation.pairwise import EXPERIMENTS as PAIRWISE
@@ -42,11 +43,17 @@ def collect(results: Path) -> pd.DataFrame:
     ------
     FileNotFoundError
         If there is no table of a known program.
+    DataError
+        If a table is damaged or another program's.
     """
     frames = []
     for program, claims in CLAIMS.items():
         for path in sorted((results / program).glob("*/table.csv")):
-            frame = to_frame(claims(pd.read_csv(path)))
+            try:
+                frame = to_frame(claims(pd.read_csv(path)))
+            except (ValueError, KeyError) as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise DataError(f"{path} is no table of {program} ({reason})") from error
             frame.insert(0, "table", str(path.relative_to(results)))
             frames.append(frame)
     if not frames:
@@ -84,4 +91,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=main.__doc__))
+    cli.run(main, Options)
