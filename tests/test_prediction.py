@@ -33,9 +33,11 @@ def pair() -> Pair:
 
 
 def law(**changes: object) -> ScalingLaw:
-    fields = {"quantity": "q", "source": 100, "measured": 2.0, "routes": (("one", -0.5),)}
-    fields |= {"stderr": 0.0, "noise": 0.0, "repetitions": 8, "confidence": 0.9}
-    return ScalingLaw(**(fields | changes))  # type: ignore[arg-type]
+    fields = {"quantity": "q", "source": 100, "measured": 2.0, "stderr": 0.0, "noise": 0.0}
+    fields |= {"repetitions": 8, "confidence": 0.9, "routes": (("one", -0.5),)} | changes
+    routes = [route for _, route in fields["routes"]]  # type: ignore[attr-defined]
+    fields = {"wider": routes[0], "narrower": routes[-1]} | fields
+    return ScalingLaw(**fields)  # type: ignore[arg-type]
 
 
 def linear_neurons(width: int, k: int, rng: np.random.Generator) -> nn.Sequential:
@@ -173,30 +175,30 @@ def test_values_and_intervals_of_a_law() -> None:
     assert exact.at(400).value == exact.at(400).low == exact.at(400).high == pytest.approx(1.0)
     assert exact.width_for(1.0).width == 400 and exact.width_for(4.0).width == 25
     uncertain = law(routes=(("one", -0.3), ("two", -0.7)), stderr=0.01, noise=0.05)
-    assert uncertain.exponent == -0.5 and uncertain.spread == pytest.approx(0.2)
-    here, far = uncertain.at(100), uncertain.at(10_000)
+    here, far, near = uncertain.at(100), uncertain.at(10_000), uncertain.at(50)
     assert here.value == 2.0
+    assert far.value == pytest.approx(2 * 100**-0.3) and near.value == pytest.approx(2 * 2**0.7)
     quantile = stats.t.ppf(0.95, 7)
     assert math.log(here.high / here.value) == pytest.approx(quantile * math.sqrt(2) * 0.05)
     x = math.log(100)
-    assert math.log(far.value / far.low) == pytest.approx(
-        0.2 * x + quantile * math.sqrt(2 * 0.05**2 + (0.01 * x) ** 2)
-    )
+    beyond = quantile * math.sqrt(2 * 0.05**2 + (0.01 * x) ** 2)
+    assert math.log(far.high / 2) == pytest.approx(-0.3 * x + beyond)
+    assert math.log(far.low / 2) == pytest.approx(-0.7 * x - beyond)
     width = uncertain.width_for(1.0)
     assert width.width is not None and width.low is not None and width.high is not None
-    assert width.low < width.width == 400 < width.high
+    assert width.width == math.ceil(100 * 2 ** (1 / 0.3)) and width.low < width.width < width.high
     assert uncertain.at(width.high).high <= 1.0 < uncertain.at(width.high - 1).high
-    assert "width 400 [" in str(width)
+    assert f"width {width.width:,} [" in str(width)
     assert uncertain.to_record()["exponent[two]"] == -0.7
 
 
 def test_a_tolerance_that_is_never_met() -> None:
-    flat = law(routes=(("one", 0.0), ("two", -0.4)))
+    flat = law(routes=(("one", -0.2), ("two", 0.0)))
     found = flat.width_for(1.0)
     assert found.high is None and found.width == 3200 and "never]" in str(found)
     assert law(routes=(("one", 0.1),)).width_for(1.5).width == 1  # it grows: narrower is better
     # An interval that opens faster than the prediction falls still meets what it meets nearby.
-    wide = law(routes=(("one", 0.1), ("two", -0.9)), noise=0.05).width_for(2.5)
+    wide = law(routes=(("one", -0.9), ("two", 0.1)), noise=0.05).width_for(2.5)
     assert wide.width is not None and wide.high is not None and wide.width < wide.high < 150
     assert law(routes=(("one", 0.0),)).width_for(1.0).width is None
 

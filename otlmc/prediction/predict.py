@@ -44,18 +44,22 @@ def predict_widths(
 
     Sub-networks of n units a layer are drawn from both networks, for n from the width m down to
     m / 8, and their units matched like those of the networks themselves. How the cost of the
-    matching and the deviation of the midpoint fall with n says how they fall with the width. Both
-    slopes are routes to the exponent; the prediction takes their mean, and its interval spans them:
+    matching and the deviation of the midpoint fall with n says, by two routes, how they fall with
+    the width. The interval of the prediction holds both.
 
     =================  ================================  ======================================
     quantity           route 1                           route 2
     =================  ================================  ======================================
-    matching cost      sub-networks: units are drawn     0: units that are trained with others
-                       from one law at every width       are no better matched among more
-    deviation          half that of the matching cost,   the deviation of sub-networks
-                       mean of the layers (like W_2)
+    matching cost      slope of the cost: units are      0: units that were trained with others
+                       drawn from one law at all widths  are no better matched among more
+    deviation          half the slope of the cost, mean  slope of the deviation of sub-networks
+                       of the layers (it goes with W_2)
     loss barrier       twice that of the deviation       twice that of the deviation
     =================  ================================  ======================================
+
+    The matching cost is predicted by the mean of its routes. The deviation and the barrier are
+    predicted to narrower networks by route 2, which has measured networks of such widths, and to
+    wider ones by route 1, which is less noisy where one must extrapolate.
 
     This is a prediction, not a theorem. How good it is, is measured in ``docs/validation``.
 
@@ -126,6 +130,8 @@ def predict_widths(
             quantity=f"relative matching cost, layer {layer}",
             measured=float(costs[0, 0, layer - 1]),
             routes=(("sub-networks", slope.exponent), ("no change", 0.0)),
+            wider=slope.exponent / 2,
+            narrower=slope.exponent / 2,
             stderr=slope.stderr / 2,
             noise=slope.noise,
         )
@@ -138,6 +144,8 @@ def predict_widths(
         quantity="deviation of the midpoint",
         measured=float(deviations[0, 0]),
         routes=(("matching cost", like_cost), ("sub-networks", own.exponent)),
+        wider=like_cost,
+        narrower=own.exponent,
         stderr=math.hypot(error, own.stderr) / 2,
         noise=own.noise,
     )
@@ -147,6 +155,8 @@ def predict_widths(
         quantity="loss barrier",
         measured=height,
         routes=tuple((name, 2 * exponent) for name, exponent in deviation.routes),
+        wider=2 * deviation.wider,
+        narrower=2 * deviation.narrower,
         stderr=2 * deviation.stderr,
         noise=2 * deviation.noise,
     )

@@ -111,12 +111,10 @@ class SupportDimension(Record):
 class ScalingLaw(Record):
     """How a quantity is predicted to change with the width: measured * (width / source)^exponent.
 
-    The interval is that of one further pair of networks, on a logarithmic scale of half-length
-
-    ``spread * x + q * sqrt(2 noise^2 + stderr^2 x^2)``, ``x = |log(width / source)|``,
-
-    q the quantile of Student's law: both pairs have their noise, the exponent has its error, and
-    where the routes part the interval holds both.
+    The interval is that of one further pair of networks. It reaches from the lowest to the highest
+    of the routes, and on a logarithmic scale beyond both by ``q * sqrt(2 noise^2 + stderr^2 x^2)``,
+    ``x = log(width / source)``, q the quantile of Student's law: both pairs have their noise, and
+    the exponent has its error.
 
     Attributes
     ----------
@@ -128,8 +126,10 @@ class ScalingLaw(Record):
         The quantity at that width.
     routes : tuple of (str, float)
         The exponents that two ways of reading the sub-networks give.
+    wider, narrower : float
+        The exponents of the prediction itself, above and below the source.
     stderr : float
-        Standard error of their mean, from the repetitions of the sub-networks.
+        Standard error of the mean of the routes, from the repetitions of the sub-networks.
     noise : float
         Standard deviation of the logarithm between pairs of networks of one width.
     repetitions : int
@@ -142,26 +142,17 @@ class ScalingLaw(Record):
     source: int
     measured: float
     routes: tuple[tuple[str, float], ...]
+    wider: float
+    narrower: float
     stderr: float
     noise: float
     repetitions: int
     confidence: float
 
-    @property
-    def exponent(self) -> float:
-        """The mean of the routes."""
-        return sum(value for _, value in self.routes) / len(self.routes)
-
-    @property
-    def spread(self) -> float:
-        """Half the distance between the lowest and the highest route."""
-        values = [value for _, value in self.routes]
-        return (max(values) - min(values)) / 2
-
     def to_record(self) -> dict[str, Any]:
-        """Return the scalars and the exponents."""
+        """Return the scalars, and the exponent of every route."""
         columns = {f"exponent[{name}]": value for name, value in self.routes}
-        return super().to_record() | {"exponent": self.exponent, "spread": self.spread} | columns
+        return super().to_record() | columns
 
     def at(self, width: int) -> PredictedValue:
         """Predict the quantity at a width.
@@ -173,8 +164,9 @@ class ScalingLaw(Record):
 
         Examples
         --------
-        >>> law = ScalingLaw(quantity="deviation", source=100, measured=2.0, stderr=0.0,
-        ...                  routes=(("one", -0.5),), noise=0.0, repetitions=8, confidence=0.9)
+        >>> law = ScalingLaw(quantity="deviation", source=100, measured=2.0, wider=-0.5,
+        ...                  narrower=-0.4, routes=(("a", -0.5), ("b", -0.4)), stderr=0.01,
+        ...                  noise=0.1, repetitions=8, confidence=0.9)
         >>> law.at(400).value, law.width_for(0.5).width
         (1.0, 1600)
         """
@@ -214,11 +206,11 @@ class ScalingLaw(Record):
     def _change(self, width: int, side: int) -> float:
         """Return the logarithm of the prediction, or of an end of its interval, over measured."""
         x = math.log(width / self.source)
+        if side == 0:
+            return x * (self.wider if x > 0 else self.narrower)
         quantile = float(stats.t.ppf(0.5 + self.confidence / 2, self.repetitions - 1))
-        half = self.spread * abs(x) + quantile * math.hypot(
-            math.sqrt(2) * self.noise, self.stderr * x
-        )
-        return self.exponent * x + side * half
+        beyond = quantile * math.hypot(math.sqrt(2) * self.noise, self.stderr * x)
+        return side * (max(side * x * route for _, route in self.routes) + beyond)
 
     def _least(self, tolerance: float, side: int) -> int | None:
         limit = math.log(tolerance / self.measured)
@@ -295,6 +287,6 @@ class WidthPrediction(Record):
         for index, law in enumerate(self.laws):
             k = self.dimensions[index].value if index < len(self.dimensions) else None
             cells = (f"{p.value:.3g} [{p.low:.3g}, {p.high:.3g}]" for p in map(law.at, widths))
-            rows.append((law.quantity, k, law.exponent, law.measured, *cells))
+            rows.append((law.quantity, k, law.wider, law.measured, *cells))
         title = f"prediction (no theorem) from two networks of width {self.width}"
         return f"{title}, {self.deviation.confidence:.0%} intervals\n{aligned(rows)}"
