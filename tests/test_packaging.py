@@ -55,8 +55,9 @@ def test_the_source_archive_builds_the_same_wheel(tmp_path: Path, wheel: Path) -
     with tarfile.open(path) as archive:
         archive.extractall(tmp_path, filter="data")
     unpacked = tmp_path / f"otlmc-{otlmc.__version__}"
-    folders = {path.name for path in unpacked.iterdir() if path.is_dir()}
-    assert folders == {"benchmarks", "docs", "otlmc", "simulations", "tests", "validation"}
+    folders = sorted(path.name for path in unpacked.iterdir() if path.is_dir())
+    programs = ["benchmarks", "docs", "examples", "otlmc", "simulations", "tests", "validation"]
+    assert folders == programs
     assert names_in(build_wheel(unpacked, tmp_path / "again")) == names_in(wheel)
 
 

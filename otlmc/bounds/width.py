@@ -25,11 +25,11 @@ class Network(Protocol):
         """What the statements assume."""
         ...
 
-    def deviation(self, width: int, *, confidence: float | None = None) -> Bound:
+    def deviation(self, width: int, /, *, confidence: float | None = None) -> Bound:
         """Upper bound on the deviation at a width."""
         ...
 
-    def matching_shortfall(self, width: int) -> Bound:
+    def matching_shortfall(self, width: int, /) -> Bound:
         """Lower bound on the right-hand side of the statements at a width."""
         ...
 
