@@ -23,11 +23,12 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",
     "sphinx_proof",
     "sphinxcontrib.bibtex",
 ]
-exclude_patterns = ["_build", "_templates", "jupyter_execute"]
+exclude_patterns = ["_build", "_templates", "jupyter_execute", "gallery/*.ipynb", "gallery/*.py"]
 
 # Pages are MyST Markdown; those with a kernel in their front matter are executed at every build.
 myst_enable_extensions = [
@@ -46,6 +47,19 @@ nb_execution_timeout = 300
 nb_merge_streams = True
 # Text that a cell displays as Markdown may use directives: see otlmc.derivations.render.
 nb_render_markdown_format = "myst"
+
+# The gallery is written from the programs in examples/, all of which run at every build.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "",
+    "abort_on_example_error": True,
+    "capture_repr": (),
+    "download_all_examples": False,
+    "reference_url": {"otlmc": None},
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 # One page per public module, listed by topic in api/index.md; a package shows its public names.
 MODULES = [m for m in pkgutil.iter_modules(otlmc.__path__, "otlmc.") if "._" not in m.name]
@@ -88,3 +102,12 @@ html_css_files = ["otlmc.css"]
 html_copy_source = False
 html_show_sourcelink = False
 proof_minimal_theme = True
+
+
+def setup(app):
+    """Keep aliases of builtin types out of the list of modules that have a page of source."""
+    app.connect("env-updated", drop_builtins)
+
+
+def drop_builtins(app, env):
+    env._viewcode_modules.pop("builtins", None)
