@@ -91,7 +91,7 @@ toc_object_entries_show_parents = "hide"
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!otlmc).*")]
 
-bibtex_bibfiles = ["references.bib"]
+bibtex_bibfiles = ["../otlmc/references.bib"]
 bibtex_default_style = "alpha"
 bibtex_reference_style = "author_year"
 

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from otlmc.bounds import min_width
     from otlmc.certificate import certify
     from otlmc.matching import match
+    from otlmc.references import cite
 
 __all__ = [
     "bounds",
     "certificate",
     "certify",
+    "cite",
     "connectivity",
     "data",
     "kernels",
@@ -44,7 +46,12 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_HOMES = {"certify": "certificate", "match": "matching", "min_width": "bounds"}
+_HOMES = {
+    "certify": "certificate",
+    "cite": "references",
+    "match": "matching",
+    "min_width": "bounds",
+}
 
 
 def __getattr__(name: str) -> Any:

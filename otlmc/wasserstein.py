@@ -75,6 +75,10 @@ def distance(
     RuntimeError
         If the network simplex reports that it did not finish.
 
+    References
+    ----------
+    Birkhoff (1946), permutations; Flamary et al. (2021), the network simplex.
+
     Examples
     --------
     >>> result = distance([[0.0, 0.0], [1.0, 0.0]], [[1.0, 3.0], [0.0, 3.0]])

@@ -18,7 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
             {"bounds", "networks", "matching.permutation"},
             {"matching", "derivations"},
             {"connectivity", "certificate"},
-            {"plotting", "pairs", "prediction", "sweep"},
+            {"plotting", "pairs", "prediction", "references", "sweep"},
             {"cli"},
         ),
     )

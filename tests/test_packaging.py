@@ -36,7 +36,7 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "otlmc").rglob("*.py")}
     names = names_in(wheel)
     shipped = {name for name in names if not name.startswith(INFORMATION)}
-    assert shipped == sources | {"otlmc/py.typed"}
+    assert shipped == sources | {"otlmc/py.typed", "otlmc/references.bib"}
     assert f"{INFORMATION}/licenses/LICENSE" in names
 
 

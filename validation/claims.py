@@ -20,7 +20,7 @@ class Claim:
     """
 
     paper: str
-    """Key of docs/references.bib."""
+    """Key of otlmc/references.bib."""
     where: str
     """Figure, table or section of the paper."""
     statement: str

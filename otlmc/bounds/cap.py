@@ -40,6 +40,10 @@ def cap_bound(law: Law, width: int, p: int = 2) -> float:
     float
         ``inf`` for a law with fewer than two Gaussian coordinates.
 
+    References
+    ----------
+    Davidson and Szarek (2001), Theorem II.13, for the norm of a Gaussian matrix.
+
     Examples
     --------
     >>> from otlmc.laws import Gaussian

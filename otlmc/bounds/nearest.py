@@ -21,7 +21,7 @@ def mean_bound(law: Law | Empirical, width: int, p: int = 2) -> float:
 
     For p = 2, S_2(m) >= 2 tr C / m, for every law. For p = 1 and a Gaussian, S_1(m) >=
     2 sqrt(tr C / (pi m)), because a Gaussian vector Z has E|Z| >= sqrt(2 / pi) sqrt(E|Z|^2), with
-    equality in dimension 1; other laws get 0.
+    equality in dimension 1; other laws get 0. Proof: ``docs/derivations/lower``.
 
     Examples
     --------
@@ -44,7 +44,11 @@ def density_bound(law: Law, width: int, p: int = 2) -> float:
     volume of the unit ball of R^k; the largest value over k is returned, since a projection brings
     points closer. It is the form of Theorem 5.3 of Ferbach et al. with its constant: a neuron
     finds no partner closer than its nearest neighbour among m, and P(nearest farther than r) >=
-    (1 - F omega_k r^k)^m.
+    (1 - F omega_k r^k)^m. Proof: ``docs/derivations/lower``.
+
+    References
+    ----------
+    Ferbach et al. (2024), Theorem 5.3.
 
     Examples
     --------
@@ -73,6 +77,7 @@ def nearest_neighbour_bound(law: Law, width: int, p: int = 2) -> float:
     For a Gaussian: evaluated on its leading coordinates of equal variance, where the squared
     distance of b to a given a is a noncentral chi-square variable; the other coordinates only add.
     Other laws get 0. Sharper than the density bound because it sees the density fall in the tails.
+    Proof: ``docs/derivations/lower``.
 
     Examples
     --------

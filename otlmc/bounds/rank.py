@@ -63,7 +63,12 @@ def sorting_cost(law: Law, width: int) -> float | None:
     """Return S_2(m) exactly where it is known: on a line, up to ``EXACT_WIDTH``.
 
     Sorting matches two samples of a line best, so ``S_2(m) = (2 / m) sum_s Var X_(s)`` over the
-    order statistics. ``None`` for a law with more than one coordinate or a larger width.
+    order statistics. ``None`` for a law with more than one coordinate or a larger width. Proof:
+    ``docs/derivations/rank``.
+
+    References
+    ----------
+    Bobkov and Ledoux (2019), on order statistics.
 
     Examples
     --------

@@ -56,7 +56,11 @@ def rate_distortion(law: Law, bits: float) -> float:
     """D(R): least E|X - Y|^2 over X, Y ~ law whose mutual information is at most R bits.
 
     Exact for a Gaussian; for another product law a lower bound, through the entropy powers of its
-    coordinates.
+    coordinates. Proof: ``docs/derivations/lower``.
+
+    References
+    ----------
+    Cover and Thomas (2006), chapter 10.
 
     Examples
     --------

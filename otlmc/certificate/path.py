@@ -49,6 +49,7 @@ def certify(
     """Bound the deviation along theta(t) = (1 - t) theta_A + t P theta_B, for all t in [0, 1].
 
     No assumption is made on how the networks came to be: the weights and the data are measured.
+    Proof: ``docs/derivations/certificate``.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def features(
 
     References
     ----------
-    Zhou, Yang, Yang and Yan (2023), layerwise linear feature connectivity.
+    Zhou, Yang, Yang, Yan and Hu (2023), layerwise linear feature connectivity.
 
     Examples
     --------

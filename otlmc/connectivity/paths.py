@@ -69,6 +69,12 @@ def path(
     The temperature is fitted at every t on the set itself, so the calibrated loss is the least
     that rescaling the logits can reach. The logits of all points are held in memory for that.
 
+    References
+    ----------
+    Frankle, Dziugaite, Roy and Carbin (2020), linear mode connectivity; Entezari, Sedghi, Saukh and
+    Neyshabur (2022), the barrier; Kalaivanan, the epsilon-loss; Ferbach et al. (2024), Figure 2,
+    the midpoint.
+
     Examples
     --------
     >>> import torch

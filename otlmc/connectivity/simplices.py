@@ -47,6 +47,10 @@ def simplex(
     ValueError
         As for :func:`otlmc.connectivity.path`, and for fewer than two networks.
 
+    References
+    ----------
+    Sharma et al. (2024), strong linear connectivity.
+
     Examples
     --------
     >>> nets = [nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(3)]
@@ -110,6 +114,10 @@ def plane(
     ------
     ValueError
         If there are not three networks, or they lie on one line.
+
+    References
+    ----------
+    Garipov et al. (2018), the plane through three networks.
 
     Examples
     --------

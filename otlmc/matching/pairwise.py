@@ -158,7 +158,7 @@ def match_sequence(
 
     References
     ----------
-    Sharma, Kwok et al. (2024), simultaneous weak linear connectivity.
+    Sharma et al. (2024), simultaneous weak linear connectivity.
 
     Examples
     --------
