@@ -18,7 +18,7 @@ from otlmc.plotting.networks import (
     plot_matching,
     plot_path,
 )
-from otlmc.plotting.populations import plot_beside_published, plot_spread
+from otlmc.plotting.populations import plot_beside_published, plot_groups, plot_spread
 from otlmc.plotting.theory import (
     plot_below_bound,
     plot_bracket,
@@ -41,6 +41,7 @@ __all__ = [
     "plot_campaign",
     "plot_composition",
     "plot_decision_regions",
+    "plot_groups",
     "plot_ladder",
     "plot_loss_plane",
     "plot_matching",

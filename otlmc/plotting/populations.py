@@ -96,3 +96,38 @@ def plot_beside_published(
     note = "mean; bar: standard deviation over networks"
     legend_below(ax, note if published is None else f"{note}; hollow: published")
     return ax
+
+
+def plot_groups(table: pd.DataFrame, group: str, series: str, *, ylabel: str, ax: Axes) -> Axes:
+    """Plot a quantity of many pairs in groups: median, quartiles and the middle 90 %.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns q05, q25, q50, q75, q95 and those named by ``group`` and ``series``.
+    group : str
+        Column of the groups, which stand side by side in the order of their first appearance.
+    series : str
+        Column that tells the marks of a group apart.
+    ylabel : str
+        What is plotted, with its unit.
+    ax : Axes
+        Where to draw.
+    """
+    groups = {name: place for place, name in enumerate(dict.fromkeys(table[group]))}
+    styles = looks(str(name) for name in dict.fromkeys(table[series]))
+    step = 0.6 / len(styles)
+    for number, (name, look) in enumerate(styles.items()):
+        rows = table[table[series].astype(str) == name]
+        x = rows[group].map(groups) + step * (number - (len(styles) - 1) / 2)
+        colour = look["color"]
+        ax.vlines(x, rows["q05"], rows["q95"], color=colour, lw=0.8)
+        ax.vlines(x, rows["q25"], rows["q75"], color=colour, lw=5, alpha=0.3)
+        look["linestyle"] = "none"
+        ax.plot(x, rows["q50"], label=name, **look)
+    ax.set_xticks(list(groups.values()), [str(name) for name in groups])
+    ax.grid(axis="x", visible=False)
+    ax.set_ylabel(ylabel)
+    ax.legend(title="median; thick bar: quartiles; thin: middle 90 %", ncols=3,
+              loc="lower center", bbox_to_anchor=(0.5, 1.1))  # fmt: skip
+    return ax

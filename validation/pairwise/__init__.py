@@ -6,11 +6,12 @@ An experiment has ``DATASETS``, its own first; ``configurations``, ``measured``,
 
 from types import ModuleType
 
-from validation.pairwise import redundancy, reference, zoo
+from validation.pairwise import initialisation, redundancy, reference, zoo
 
 EXPERIMENTS: dict[str, ModuleType] = {
     "zoo": zoo,
     "redundancy": redundancy,
     "reference": reference,
+    "initialisation": initialisation,
 }
 """What ``--experiment`` names."""

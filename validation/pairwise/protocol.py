@@ -37,7 +37,7 @@ NETWORK_MEASURES = ("train_loss", "test_loss", "train_error", "test_error")
 class Options(cli.NetworkOptions):
     """Options of the experiments."""
 
-    experiment: Literal["all", "zoo", "redundancy", "reference"] = "all"
+    experiment: Literal["all", "zoo", "redundancy", "reference", "initialisation"] = "all"
     """One experiment, or all."""
     dataset: Name = "moons"
     """Data; an experiment that is not made for it takes its own. Files are read from --data-dir."""

@@ -1,0 +1,106 @@
+"""The other experiments on pairs of networks: what they measure, and their committed tables."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+import validation
+from otlmc.connectivity import PathsReport
+from validation.pairwise import (
+    families,
+    initialisation,
+    redundancy,
+    redundancy_claims,
+    reference,
+)
+from validation.pairwise.protocol import Options, Zoo
+
+RESULTS = Path(validation.__file__).parent / "results" / "pairwise"
+
+
+def committed(experiment: str, dataset: str) -> pd.DataFrame:
+    return pd.read_csv(RESULTS / experiment / dataset / "table.csv")
+
+
+def test_merging_keeps_the_function_and_the_published_algorithm_half_the_units() -> None:
+    config = Zoo("moons", 32, 4, 40, 0)
+    table = pd.DataFrame(list(redundancy.measured(config, data_dir=None, device="cpu")))
+    values = table[table["matching"].isna()].set_index(["networks", "quantity"])
+    unchanged = values.loc["full"].loc[["width_left", "same predictions"], "measured"]
+    assert unchanged.tolist() == [32, 1]
+    assert values.loc[("reduced", "same predictions"), "measured"] > 0.98
+    assert values.loc[("published", "width_left"), "q05"] >= 16
+    left = values["measured"].xs("width_left", level="quantity")
+    assert left["reduced"] <= left["published"] < 32
+
+
+def test_reduced_moons_networks() -> None:
+    table = committed("redundancy", "moons")
+    full, reduced = (
+        redundancy_claims.by_width(table, name, "test_loss").loc[16:]
+        for name in ("full", "reduced")
+    )
+    same = redundancy_claims.by_width(table, "reduced", "same predictions")
+    assert (reduced - full).max() < 0.002 and same.loc[16:].min() >= 0.99
+    before, after = (
+        redundancy_claims.by_width(table, name, "epsilon_loss", "none", "q50").loc[128:]
+        for name in ("full", "reduced")
+    )
+    assert (after > before).all() and list(after.index) == [128, 256, 512]
+    assert [c.verdict for c in redundancy.claims(table)][1:] == ["reproduced"] * 2
+    swapped = table.replace({"networks": {"full": "reduced", "reduced": "full"}})
+    assert redundancy.claims(swapped)[2].verdict == "not reproduced"
+
+
+def test_frames_of_reference() -> None:
+    config = Zoo("moons", 8, 5, 20, 0)
+    table = pd.DataFrame(list(reference.measured(config, data_dir=None, device="cpu")))
+    wide = reference.medians(table.assign(width=8))
+    assert list(wide) == list(reference.LABELS)
+    assert table["count"].eq(10).all()
+    assert reference.draw(table.assign(width=8)).axes[0].get_legend() is not None
+    assert [z.models for z in reference.configurations(Options(preset="full"))] == [20] * 9
+
+
+def test_references_on_moons() -> None:
+    table = committed("reference", "moons")
+    assert [claim.verdict for claim in reference.claims(table)] == ["reproduced", "not comparable"]
+    swapped = table.replace({"frame": {"none": "reference 0", "reference 0": "none"}})
+    assert reference.claims(swapped)[0].verdict == "not reproduced"
+
+
+def test_families_of_pairs() -> None:
+    pairs = np.array([[0, 1], [0, 2], [1, 2]])
+    loss = np.array([[0.0, 1.0, 0.0], [0.0, 2.0, 0.0], [0.0, 4.0, 0.0]])
+    t = np.array([0.0, 0.5, 1.0])
+    report = PathsReport(pairs=pairs, t=t, loss=loss, error=loss, on="test", samples=1)
+    rows = pd.DataFrame(list(families.family_rows(report, ["b", "a", "b"], frame="none")))
+    epsilon = rows[rows["quantity"] == "epsilon_loss"].set_index(["first", "second"])
+    assert epsilon["measured"].to_dict() == {("a", "b"): 2.5, ("b", "b"): 2.0}
+    assert epsilon["count"].to_dict() == {("a", "b"): 2, ("b", "b"): 1}
+
+
+def test_best_network_of_all() -> None:
+    def result(errors: list[float], losses: list[float]) -> SimpleNamespace:
+        return SimpleNamespace(test_error=np.array(errors), test_loss=np.array(losses))
+
+    results = [result([0.1, 0.0], [0.1, 0.5]), result([0.0, 0.2], [0.4, 0.1])]
+    assert families.best(results) == 2  # type: ignore[arg-type]
+
+
+def test_initialisations_and_optimisers() -> None:
+    config = initialisation.Families("moons", 16, 3, 20, 0)
+    table = pd.DataFrame(list(initialisation.measured(config, data_dir=None, device="cpu")))
+    table = table.assign(width=16)
+    rows = table[table["quantity"] == "epsilon_loss"]
+    assert rows.groupby(["frame", "by"]).size().unstack().to_dict("list") == {
+        "family": [10] * 7,
+        "optimiser": [3] * 7,
+    }
+    assert rows.groupby(["frame", "by"])["count"].sum().eq(66).all()
+    losses, *_ = initialisation.claims(table)
+    assert (losses.verdict, losses.reason) == ("not comparable", "width 16 instead of 512")
+    assert len(initialisation.draw(table).axes) == 1
+    assert list(initialisation.summarise(table)) == ["frame", *initialisation.KINDS.values()]
