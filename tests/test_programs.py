@@ -8,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import example, given, settings
@@ -186,6 +187,20 @@ def test_any_command_line_is_taken_or_refused(tmp_path_factory, draw):
         assert ended.code in (0, 1, 2)
     else:
         assert isinstance(chosen, options)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_missing_data_are_said_before_anything_is_computed(name, tmp_path, capsys):
+    main, options = program(name)
+    if "mnist" not in get_args(get_type_hints(options).get("dataset")):
+        pytest.skip("it reads no files of data")
+    (tmp_path / "data").mkdir()
+    args = ["--data-dir", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as ended:
+        cli.run(main, options, args=["--dataset", "mnist", *args])
+    assert ended.value.code == 2
+    assert "train-images-idx3-ubyte[.gz] is not in" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_report_of_nothing_shows_no_traceback(tmp_path):

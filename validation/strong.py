@@ -190,6 +190,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 def main(options: Options) -> None:
     """Strong linear connectivity: four networks, one permutation each, against the width."""
     start = time.perf_counter()
+    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
     table = sweep.run(
         partial(measured, data_dir=options.data_dir, device=str(options.torch_device)),
         configurations(options),
@@ -198,9 +199,8 @@ def main(options: Options) -> None:
         scheduler=options.scheduler,
         resume=options.resume,
     )
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
     seconds = time.perf_counter() - start
-    manifest = cli.manifest(options, seconds=seconds, data=dataset.provenance)
+    manifest = cli.manifest(options, seconds=seconds, data=provenance)
     cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
 
 
