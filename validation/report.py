@@ -16,11 +16,13 @@ from otlmc.data import DataError
 from validation import covariance_matching, strong
 from validation.claims import Claim, to_frame
 from validation.pairwise import EXPERIMENTS as PAIRWISE
+from validation.simultaneous import EXPERIMENTS as SIMULTANEOUS
 
 CLAIMS: dict[str, Callable[[pd.DataFrame], list[Claim]]] = {
     "covariance_matching": covariance_matching.claims,
     "strong": strong.claims,
     **{f"pairwise/{name}": experiment.claims for name, experiment in PAIRWISE.items()},
+    **{f"simultaneous/{name}": experiment.claims for name, experiment in SIMULTANEOUS.items()},
 }
 """What reads the claims off the tables of a program, or of one of its experiments."""
 COMMITTED = Path(__file__).parent / "results"

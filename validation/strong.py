@@ -20,8 +20,9 @@ from otlmc import cli, data, plotting, sweep
 from otlmc.connectivity import PlaneReport
 from otlmc.networks import Architecture, Schedule, TrainConfig, train
 from validation.claims import published
+from validation.sets import Sets
 from validation.strong_claims import claims
-from validation.strong_routes import NETWORKS, Sets, measure
+from validation.strong_routes import NETWORKS, measure
 
 __all__ = ["claims", "configurations", "draw", "main", "measured", "summarise"]
 

@@ -5,23 +5,19 @@ one permutation changes nothing. So pairs, detours, paths and cycles are all rou
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations, pairwise, permutations
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from otlmc.connectivity import path, plane, simplex
-from otlmc.data import Dataset
 from otlmc.matching import Permutation, infer_spec, match, match_all
 from otlmc.networks import MLP, Stack, evaluate
+from validation.sets import Sets
 
 NETWORKS = 4
 MATCHINGS = ("weight", "activation")
-MOST = 10_000
-"""Examples of a set on which paths are measured and activations are matched, as in the paper."""
 
 Route = tuple[int, ...]
 Found = Mapping[Route, Permutation]
@@ -36,22 +32,6 @@ ROUTES: dict[str, list[Route]] = {
     "cycle of four": [(i, j, k, m, i) for i, j, k, m in permutations(range(NETWORKS)) if j < m],
 }
 """Networks along a route, each route once: its other direction has the same barrier."""
-
-
-@dataclass(frozen=True)
-class Sets:
-    """The two sets of examples on which paths are measured."""
-
-    inputs: Mapping[str, Tensor]
-    labels: Mapping[str, Tensor]
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> "Sets":
-        """Take the first examples of either split."""
-        return cls(
-            {"train": dataset.train_inputs[:MOST], "test": dataset.test_inputs[:MOST]},
-            {"train": dataset.train_labels[:MOST], "test": dataset.test_labels[:MOST]},
-        )
 
 
 def measure(networks: Sequence[MLP], sets: Sets, *, points: int, with_plane: bool) -> Rows:

@@ -19,6 +19,7 @@ from otlmc.plotting.networks import (
     plot_path,
 )
 from otlmc.plotting.populations import plot_beside_published, plot_groups, plot_spread
+from otlmc.plotting.sequences import plot_matrix, plot_series
 from otlmc.plotting.theory import (
     plot_below_bound,
     plot_bracket,
@@ -45,8 +46,10 @@ __all__ = [
     "plot_ladder",
     "plot_loss_plane",
     "plot_matching",
+    "plot_matrix",
     "plot_path",
     "plot_predicted_cost",
+    "plot_series",
     "plot_spread",
     "plot_two_quantities",
     "style",

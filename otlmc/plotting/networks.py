@@ -120,7 +120,7 @@ def plot_barrier_against_width(
         ax.errorbar(means.index, means["mean"], yerr=bars, label=name, capsize=2, **look)
     if published is not None:
         for (architecture, own), look in zip(
-            published.groupby("architecture"), _hollow(), strict=False
+            published.groupby("architecture"), hollow(), strict=False
         ):
             ax.plot([], [], color="0.3", label=f"published: {architecture}", **look)
             for name, rows in own[own[series].isin(list(styles))].groupby(series):
@@ -153,7 +153,7 @@ def plot_composition(table: pd.DataFrame, published: pd.DataFrame, *, ax: Axes) 
         ax.errorbar(
             x, means["mean"], yerr=2 * means["sem"].fillna(0.0), label=name, capsize=2, **look
         )
-    for (name, own), look in zip(published.groupby("architecture"), _hollow(), strict=False):
+    for (name, own), look in zip(published.groupby("architecture"), hollow(), strict=False):
         values = own.set_index("arrangement")["value"].reindex(COMPOSITIONS)
         ax.plot(x, values, color="0.3", label=f"published: {name}", **look)
     ax.set_xticks(x, [name.replace(" of", "\nof") for name in COMPOSITIONS])
@@ -171,7 +171,7 @@ def _logarithmic(ax: Axes) -> None:
     ax.yaxis.set_minor_locator(ticker.NullLocator())
 
 
-def _hollow() -> list[dict[str, Any]]:
+def hollow() -> list[dict[str, Any]]:
     """Return the looks of published values, by architecture."""
     return [{"marker": m, "mfc": "white", "linestyle": "none", "alpha": 0.8} for m in MARKERS]
 

@@ -15,7 +15,8 @@ from otlmc.networks import MLP, Architecture
 from validation import strong as job
 from validation import strong_claims as claims
 from validation.claims import published
-from validation.strong_routes import NETWORKS, ROUTES, Sets, carried, measure
+from validation.sets import Sets
+from validation.strong_routes import NETWORKS, ROUTES, carried, measure
 
 RESULTS = Path(validation.__file__).parent / "results" / "strong"
 QUICK = pd.read_csv(RESULTS / "digits" / "table.csv").query("setup == 'main'")
@@ -135,7 +136,7 @@ def test_program_writes_and_resumes_the_same_table(tmp_path, monkeypatch, capsys
         job.Group("main", "digits", 1, width, 0.1, 100, 4, 3, 0, 0, width == 8) for width in (8, 4)
     ]
     monkeypatch.setattr(job, "configurations", lambda options: small)
-    monkeypatch.setattr("validation.strong_routes.MOST", 100)
+    monkeypatch.setattr("validation.sets.MOST", 100)
     tables = []
     for arguments in ([], ["--resume"]):
         cli.run(job.main, job.Options, args=["--out", str(tmp_path), *arguments])
