@@ -48,24 +48,20 @@ def placed(networks, device, dtype):
     return [copy.deepcopy(network).to(device, dtype) for network in networks]
 
 
-def alive(network, group, inputs):
-    """Whether each unit of a layer fires for any of the inputs."""
-    return (network[: int(group) + 2](inputs) > 0).any(0).numpy()
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("device", "dtype"), PLACES)
 def test_matchings(networks, samples, device, dtype, method):
-    """The same permutation, but for units that never fire: an assignment may choose among them."""
+    """The same permutation, where it is the only best one."""
     a, b, _ = networks
     expected = match(a, b, samples[0], method=method)
     found = match(*placed([a, b], device, dtype), samples[0], method=method)
-    for group, units in found.permutation.items():
-        alive_a, alive_b = (alive(network, group, samples[0]) for network in (a, b))
-        wanted = expected.permutation[group]
-        ties = ~(alive_b[units] | alive_b[wanted]) | ~alive_a
-        np.testing.assert_array_equal(units[~ties], wanted[~ties])
-        assert ties.mean() < 0.5  # most units are compared
+    if method.startswith("activation"):
+        # Units that never fire together score 0, and an assignment may choose among them: what was
+        # found in float32 is as good as the best in float64, which has nothing to gain over it.
+        again = match(a, found.permutation.apply(b), samples[0], method=method)
+        assert sum(again.gain.values()) <= 16 * EPS * expected.total
+    else:
+        assert found.permutation == expected.permutation
     assert found.sweeps == expected.sweeps
     np.testing.assert_allclose(found.total, expected.total, rtol=16 * EPS)
     aligned = found.permutation.apply(placed([b], device, dtype)[0])
