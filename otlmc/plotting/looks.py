@@ -67,6 +67,6 @@ MATCHINGS = looks(
 """One look for every way of matching, the same in all figures."""
 
 
-def legend_below(ax: Axes, title: str | None, *, columns: int = 3) -> None:
+def legend_below(ax: Axes, title: str | None, *, columns: int = 3, below: float = 0.15) -> None:
     """Put the legend under the axes, where it hides no data."""
-    ax.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=columns)
+    ax.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -below), ncols=columns)

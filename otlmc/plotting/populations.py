@@ -116,7 +116,7 @@ def plot_groups(table: pd.DataFrame, group: str, series: str, *, ylabel: str, ax
     """
     groups = {name: place for place, name in enumerate(dict.fromkeys(table[group]))}
     styles = looks(str(name) for name in dict.fromkeys(table[series]))
-    step = 0.6 / len(styles)
+    step = 0.45 / len(styles)
     for number, (name, look) in enumerate(styles.items()):
         rows = table[table[series].astype(str) == name]
         x = rows[group].map(groups) + step * (number - (len(styles) - 1) / 2)
@@ -128,6 +128,7 @@ def plot_groups(table: pd.DataFrame, group: str, series: str, *, ylabel: str, ax
     ax.set_xticks(list(groups.values()), [str(name) for name in groups])
     ax.grid(axis="x", visible=False)
     ax.set_ylabel(ylabel)
-    ax.legend(title="median; thick bar: quartiles; thin: middle 90 %", ncols=3,
-              loc="lower center", bbox_to_anchor=(0.5, 1.1))  # fmt: skip
+    lines = max(str(name).count("\n") for name in groups)
+    note = "median; thick bar: quartiles; thin: middle 90 %"
+    legend_below(ax, note, below=0.1 + 0.05 * lines)
     return ax

@@ -11,9 +11,11 @@ from otlmc.connectivity import PathsReport
 from validation.pairwise import (
     families,
     initialisation,
+    initialisation_claims,
     redundancy,
     redundancy_claims,
     reference,
+    swa,
 )
 from validation.pairwise.protocol import Options, Zoo
 
@@ -104,3 +106,50 @@ def test_initialisations_and_optimisers() -> None:
     assert (losses.verdict, losses.reason) == ("not comparable", "width 16 instead of 512")
     assert len(initialisation.draw(table).axes) == 1
     assert list(initialisation.summarise(table)) == ["frame", *initialisation.KINDS.values()]
+
+
+def test_committed_initialisations() -> None:
+    table = committed("initialisation", "moons")
+    means = initialisation_claims.epsilon(table, "optimiser")
+    assert (means.drop(columns="none").lt(means["none"], axis=0)).all(axis=None)
+    assert initialisation.claims(table)[0].verdict != "not comparable"
+    assert initialisation.claims(table)[2].verdict == "reproduced"
+
+
+def test_samples_of_one_run() -> None:
+    config = swa.Run("digits", 8, 3, 8, 0, samples=4)
+    table = pd.DataFrame(list(swa.measured(config, data_dir=None, device="cpu")))
+    epsilon = table[table["quantity"] == "epsilon_loss"].set_index("between")
+    # All pairs of 3 networks; all pairs of 4 samples of each of the 3.
+    assert epsilon["count"].to_dict() == {
+        **dict.fromkeys(swa.INDEPENDENT.values(), 3),
+        swa.SAMPLES: 18,
+    }
+    assert epsilon.loc[swa.SAMPLES, "measured"] < 0.2 * epsilon["measured"].max()
+    losses = table[table["quantity"] == "test_loss"]["networks"].tolist()
+    assert losses == ["before", "samples", "average of samples"]
+    assert len(swa.draw(table.assign(width=8, dataset="digits")).axes) == 2
+    mnist = swa.configurations(Options(dataset="mnist", preset="full"))
+    assert [(run.width, run.epochs, run.samples) for run in mnist[::3]] == [
+        (512, 60, 20),
+        (8, 60, 20),
+    ]
+
+
+def test_samples_on_digits_need_no_permutation() -> None:
+    table = committed("swa", "digits")
+    moved, samples, others = (
+        swa.by_width(table, quantity, of)
+        for quantity, of in (
+            ("moved units", swa.SAMPLES),
+            ("epsilon_loss", swa.SAMPLES),
+            ("epsilon_loss", swa.INDEPENDENT["none"]),
+        )
+    )
+    assert list(moved.index) == [8, 16, 64] and (moved == 0).all()
+    assert (samples < 0.05 * others).all()
+    assert [claim.verdict for claim in swa.claims(table)] == ["reproduced"] * 2
+    swap = {swa.SAMPLES: swa.INDEPENDENT["none"], swa.INDEPENDENT["none"]: swa.SAMPLES}
+    epsilon = table["quantity"] == "epsilon_loss"
+    names = table["between"].where(~epsilon, table["between"].replace(swap))
+    assert swa.claims(table.assign(between=names))[0].verdict == "not reproduced"

@@ -6,12 +6,13 @@ An experiment has ``DATASETS``, its own first; ``configurations``, ``measured``,
 
 from types import ModuleType
 
-from validation.pairwise import initialisation, redundancy, reference, zoo
+from validation.pairwise import initialisation, redundancy, reference, swa, zoo
 
 EXPERIMENTS: dict[str, ModuleType] = {
     "zoo": zoo,
     "redundancy": redundancy,
     "reference": reference,
     "initialisation": initialisation,
+    "swa": swa,
 }
 """What ``--experiment`` names."""

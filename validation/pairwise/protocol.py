@@ -4,8 +4,8 @@ Kalaivanan et al.: many networks of one architecture, and the epsilon-loss betwe
 max_t L(theta(t)) - max(L(theta(0)), L(theta(1))) on the test set, with 11 values of t.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ NETWORK_MEASURES = ("train_loss", "test_loss", "train_error", "test_error")
 class Options(cli.NetworkOptions):
     """Options of the experiments."""
 
-    experiment: Literal["all", "zoo", "redundancy", "reference", "initialisation"] = "all"
+    experiment: Literal["all", "zoo", "redundancy", "reference", "initialisation", "swa"] = "all"
     """One experiment, or all."""
     dataset: Name = "moons"
     """Data; an experiment that is not made for it takes its own. Files are read from --data-dir."""
@@ -143,13 +143,16 @@ def direct_paths(stack: Stack, dataset: Dataset) -> PathsReport:
         moved = aligned(stack[i:])
         inputs, labels = dataset.test_inputs, dataset.test_labels
         reports.append(all_paths(moved, inputs, labels, pairs=pairs, points=POINTS))
-    return PathsReport(
-        pairs=np.concatenate([report.pairs + i for i, report in enumerate(reports)]),
-        t=reports[0].t,
+    return joined(reports, np.concatenate([r.pairs + i for i, r in enumerate(reports)]))
+
+
+def joined(reports: Sequence[PathsReport], pairs: NDArray[np.int64]) -> PathsReport:
+    """Return many reports as one, with other names of the networks of every pair."""
+    return replace(
+        reports[0],
+        pairs=pairs,
         loss=np.concatenate([report.loss for report in reports]),
         error=np.concatenate([report.error for report in reports]),
-        on=reports[0].on,
-        samples=reports[0].samples,
     )
 
 
