@@ -5,7 +5,8 @@ import json
 import platform
 import re
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from otlmc import sweep
 from otlmc._files import replacing
 from otlmc.data import DataError
 from otlmc.data.load import Name
@@ -119,6 +121,45 @@ def run(
         _fail(error, 1)
     except KeyboardInterrupt:
         _fail("interrupted; --resume goes on from here", 130)
+
+
+def perform(
+    options: Options,
+    task: Callable[[Any], Iterable[Mapping[str, Any]]],
+    configs: Sequence[Any],
+    *,
+    draw: Callable[[pd.DataFrame], "Figure"],
+    summarise: Callable[[pd.DataFrame], pd.DataFrame],
+    out: Path | None = None,
+    **extra: Any,
+) -> None:
+    """Run the tasks of a program; write its table, manifest and figure, and print its summary.
+
+    Parameters
+    ----------
+    options : Options
+        The parsed options.
+    task, configs
+        What :func:`otlmc.sweep.run` runs.
+    draw, summarise : callable
+        The figure and the summary of the table.
+    out : Path, optional
+        Folder of the outputs, if it is not that of the options.
+    **extra
+        Further entries of the manifest, as ``data=dataset.provenance``.
+    """
+    start = time.perf_counter()
+    out = options.out if out is None else out
+    table = sweep.run(
+        task,
+        configs,
+        folder=out / "tasks",
+        jobs=options.jobs,
+        scheduler=options.scheduler,
+        resume=options.resume,
+    )
+    made = manifest(options, seconds=time.perf_counter() - start, **extra)
+    write_outputs(out, table, made, draw(table), summary=summarise(table))
 
 
 def manifest(options: Options, *, seconds: float, **extra: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ a network of that depth.
 """
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from otlmc import bounds, cli, data, plotting, sweep
+from otlmc import bounds, cli, data, plotting
 from otlmc.bounds.deep import Matching
 from otlmc.matching import assign
 from otlmc.results import Comparison
@@ -201,13 +200,16 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: Options) -> None:
     """Pass matching errors through random deep ReLU networks, beside their bounds."""
-    start = time.perf_counter()
-    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
-    run = partial(sweep.run, jobs=options.jobs, scheduler=options.scheduler, resume=options.resume)
+    dataset = data.load(options.dataset, data_dir=options.data_dir)
     task = partial(measured_pairs, data_dir=options.data_dir)
-    table = run(task, configurations(options), folder=options.out / "tasks")
-    manifest = cli.manifest(options, seconds=time.perf_counter() - start, data=provenance)
-    cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
+    cli.perform(
+        options,
+        task,
+        configurations(options),
+        draw=draw,
+        summarise=summarise,
+        data=dataset.provenance,
+    )
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ exponents and the difference of these are measurements, on independent Gaussian 
 neurons trained by one-pass SGD in mean-field scaling.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from otlmc import cli, laws, plotting, sweep, wasserstein
+from otlmc import cli, laws, plotting, wasserstein
 from otlmc.networks.mean_field import NEURONS, Neuron, Teacher, train_mean_field
 from otlmc.results import Comparison
 
@@ -213,11 +211,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: cli.Options) -> None:
     """Dropout stability beside linear connectivity: the rates of both errors and distances."""
-    start = time.perf_counter()
-    run = partial(sweep.run, jobs=options.jobs, scheduler=options.scheduler, resume=options.resume)
-    table = run(pairs, configurations(options), folder=options.out / "tasks")
-    manifest = cli.manifest(options, seconds=time.perf_counter() - start)
-    cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
+    cli.perform(options, pairs, configurations(options), draw=draw, summarise=summarise)
 
 
 if __name__ == "__main__":

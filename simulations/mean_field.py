@@ -7,17 +7,15 @@ measurements. What is proved for every pair is the certificate from its own W_2.
 keeps the step of the narrowest networks at every width.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from otlmc import cli, laws, plotting, sweep, wasserstein
+from otlmc import cli, laws, plotting, wasserstein
 from otlmc.networks.mean_field import TANH, Teacher, train_mean_field
 from otlmc.results import Comparison
 
@@ -188,11 +186,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: cli.Options) -> None:
     """Connect two-layer networks trained by one-pass SGD in mean-field scaling."""
-    start = time.perf_counter()
-    run = partial(sweep.run, jobs=options.jobs, scheduler=options.scheduler, resume=options.resume)
-    table = run(trained_pairs, configurations(options), folder=options.out / "tasks")
-    manifest = cli.manifest(options, seconds=time.perf_counter() - start)
-    cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
+    cli.perform(options, trained_pairs, configurations(options), draw=draw, summarise=summarise)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,15 @@ largest deviation along the path stand the certificate of the pair (its measured
 expectation), the bound, and its version at a confidence.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from otlmc import bounds, cli, laws, plotting, sweep, wasserstein
+from otlmc import bounds, cli, laws, plotting, wasserstein
 from otlmc.networks.mean_field import NEURONS, Neuron
 from otlmc.results import Comparison
 
@@ -248,11 +246,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: cli.Options) -> None:
     """Width of random two-layer networks: deviation, certificate, bound and min_width."""
-    start = time.perf_counter()
-    run = partial(sweep.run, jobs=options.jobs, scheduler=options.scheduler, resume=options.resume)
-    table = run(random_pairs, configurations(options), folder=options.out / "tasks")
-    manifest = cli.manifest(options, seconds=time.perf_counter() - start)
-    cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
+    cli.perform(options, random_pairs, configurations(options), draw=draw, summarise=summarise)
 
 
 if __name__ == "__main__":

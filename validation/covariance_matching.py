@@ -9,7 +9,6 @@ loss and error, and the same ladder under Adam.
 """
 
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from otlmc import cli, data, plotting, sweep
+from otlmc import cli, data, plotting
 from otlmc.matching import Covariance, match
 from otlmc.networks.config import OptimiserName
 from otlmc.pairs import Pairs, ladder, measure, train_pairs
@@ -153,19 +152,16 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: Options) -> None:
     """Weight, covariance and activation matching against the learning rate."""
-    start = time.perf_counter()
-    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
-    table = sweep.run(
-        partial(trained, data_dir=options.data_dir, device=str(options.torch_device)),
+    dataset = data.load(options.dataset, data_dir=options.data_dir)
+    task = partial(trained, data_dir=options.data_dir, device=str(options.torch_device))
+    cli.perform(
+        options,
+        task,
         configurations(options),
-        folder=options.out / "tasks",
-        jobs=options.jobs,
-        scheduler=options.scheduler,
-        resume=options.resume,
+        draw=draw,
+        summarise=summarise,
+        data=dataset.provenance,
     )
-    seconds = time.perf_counter() - start
-    manifest = cli.manifest(options, seconds=seconds, data=provenance)
-    cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ cycles of networks. Beside the paper: no matching at all, one common frame for a
 (universe matching, which is consistent along cycles), and the average of three aligned networks.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from otlmc import cli, data, plotting, sweep
+from otlmc import cli, data, plotting
 from otlmc.connectivity import PlaneReport
 from otlmc.networks import Architecture, Schedule, TrainConfig, train
 from validation.claims import published
@@ -190,19 +189,16 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: Options) -> None:
     """Strong linear connectivity: four networks, one permutation each, against the width."""
-    start = time.perf_counter()
-    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
-    table = sweep.run(
-        partial(measured, data_dir=options.data_dir, device=str(options.torch_device)),
+    dataset = data.load(options.dataset, data_dir=options.data_dir)
+    task = partial(measured, data_dir=options.data_dir, device=str(options.torch_device))
+    cli.perform(
+        options,
+        task,
         configurations(options),
-        folder=options.out / "tasks",
-        jobs=options.jobs,
-        scheduler=options.scheduler,
-        resume=options.resume,
+        draw=draw,
+        summarise=summarise,
+        data=dataset.provenance,
     )
-    seconds = time.perf_counter() - start
-    manifest = cli.manifest(options, seconds=seconds, data=provenance)
-    cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
 
 
 if __name__ == "__main__":
