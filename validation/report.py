@@ -1,6 +1,7 @@
 """Read the claims of the papers off a folder of result tables, into one report.
 
-Every table stands in ``<program>/<run>/table.csv``, as in ``validation/results``.
+Every table stands in ``<program>/<run>/table.csv``, as in ``validation/results``, or in
+``<program>/table.csv``, as ``validation.all`` writes them.
 """
 
 import os
@@ -50,7 +51,8 @@ def collect(results: Path) -> pd.DataFrame:
     """
     frames = []
     for program, claims in CLAIMS.items():
-        for path in sorted((results / program).glob("*/table.csv")):
+        folder = results / program
+        for path in sorted([*folder.glob("table.csv"), *folder.glob("*/table.csv")]):
             try:
                 frame = to_frame(claims(pd.read_csv(path)))
             except (ValueError, KeyError) as error:
@@ -72,7 +74,8 @@ def markdown(found: pd.DataFrame, figures: str) -> str:
     counts = ", ".join(f"{n} {verdict}" for verdict, n in found["verdict"].value_counts().items())
     parts = [f"# The claims of the papers\n\n{len(found)} lines: {counts}.\n"]
     for table, rows in found.groupby("table", sort=False):
-        parts.append(f"## {table}\n\n![]({figures}/{Path(str(table)).parent}/figure.png)\n")
+        run = Path(str(table)).parent
+        parts.append(f"## [{run}]({figures}/{table})\n\n![]({figures}/{run}/figure.png)\n")
         parts.append("| claim | published | here | verdict |\n|---|---|---|---|")
         for row in rows.itertuples():
             verdict = f"{row.verdict}: {row.reason}" if row.reason else row.verdict
