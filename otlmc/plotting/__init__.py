@@ -8,6 +8,7 @@ colour-blind.
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from otlmc.plotting.forecasts import plot_forecast, plot_predicted_against_measured
 from otlmc.plotting.looks import looks, panels, style
 from otlmc.plotting.networks import (
     plot_against_rate,
@@ -42,12 +43,14 @@ __all__ = [
     "plot_campaign",
     "plot_composition",
     "plot_decision_regions",
+    "plot_forecast",
     "plot_groups",
     "plot_ladder",
     "plot_loss_plane",
     "plot_matching",
     "plot_matrix",
     "plot_path",
+    "plot_predicted_against_measured",
     "plot_predicted_cost",
     "plot_series",
     "plot_spread",

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -70,3 +71,11 @@ MATCHINGS = looks(
 def legend_below(ax: Axes, title: str | None, *, columns: int = 3, below: float = 0.15) -> None:
     """Put the legend under the axes, where it hides no data."""
     ax.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -below), ncols=columns)
+
+
+def logarithmic(ax: Axes) -> None:
+    """Give the ordinate a logarithmic scale with plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(ticker.NullLocator())

@@ -6,14 +6,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from numpy.typing import ArrayLike
 from torch import nn
 
 from otlmc.connectivity.report import PathReport, PlaneReport
-from otlmc.plotting.looks import COLOURS, MARKERS, MATCHINGS, legend_below, looks
+from otlmc.plotting.looks import COLOURS, MARKERS, MATCHINGS, legend_below, logarithmic, looks
 
 COMPOSITIONS = ["pair", "via one", "via two", "cycle of three", "cycle of four"]
 """From the fewest to the most permutations, along paths and around cycles."""
@@ -54,7 +53,7 @@ def plot_against_rate(
             means.index, means["mean"], yerr=bars, label=name, capsize=2, **MATCHINGS[str(name)]
         )
     ax.set(xscale="log", xlabel="learning rate", ylabel=ylabel)
-    _logarithmic(ax)
+    logarithmic(ax)
     note = "bars: 2 standard errors"
     legend_below(ax, note if published is None else f"{note}; hollow: published")
     return ax
@@ -158,17 +157,9 @@ def plot_composition(table: pd.DataFrame, published: pd.DataFrame, *, ax: Axes) 
         ax.plot(x, values, color="0.3", label=f"published: {name}", **look)
     ax.set_xticks(x, [name.replace(" of", "\nof") for name in COMPOSITIONS])
     ax.set_ylabel("barrier of the training error")
-    _logarithmic(ax)
+    logarithmic(ax)
     legend_below(ax, "mean, with 2 standard errors")
     return ax
-
-
-def _logarithmic(ax: Axes) -> None:
-    """Give the ordinate a logarithmic scale with plain numbers."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_locator(ticker.NullLocator())
 
 
 def hollow() -> list[dict[str, Any]]:
