@@ -12,9 +12,14 @@ it with all others, is the subject of ``validation.strong``.
 
 from types import ModuleType
 
-from validation.simultaneous import trajectory
+from validation.simultaneous import cutoff, imp, masks, trajectory
 
-EXPERIMENTS: dict[str, ModuleType] = {"trajectory": trajectory}
+EXPERIMENTS: dict[str, ModuleType] = {
+    "trajectory": trajectory,
+    "cutoff": cutoff,
+    "imp": imp,
+    "masks": masks,
+}
 """Each has ``configurations``, ``measured``, ``draw``, ``claims`` and ``summarise``."""
 
 __all__ = ["EXPERIMENTS"]

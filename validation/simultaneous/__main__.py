@@ -1,10 +1,9 @@
-"""Run the experiments on simultaneous connectivity."""
+"""Run one experiment on simultaneous connectivity, or all."""
 
 import dataclasses
-import time
 from functools import partial
 
-from otlmc import cli, data, sweep
+from otlmc import cli, data
 from validation.simultaneous import EXPERIMENTS
 from validation.simultaneous.protocol import Options
 
@@ -12,26 +11,20 @@ from validation.simultaneous.protocol import Options
 def main(options: Options) -> None:
     """Simultaneous connectivity: one permutation along training, and along pruning."""
     dataset = data.load(options.dataset, data_dir=options.data_dir)
-    for name, experiment in EXPERIMENTS.items():
-        if options.experiment not in ("all", name):
-            continue
-        start = time.perf_counter()
-        out = options.out / name
-        table = sweep.run(
+    for name in EXPERIMENTS if options.experiment == "all" else [options.experiment]:
+        experiment = EXPERIMENTS[name]
+        print(f"{name} on {options.dataset}")
+        cli.perform(
+            dataclasses.replace(options, experiment=name),
             partial(
                 experiment.measured, data_dir=options.data_dir, device=str(options.torch_device)
             ),
             experiment.configurations(options),
-            folder=out / "tasks",
-            jobs=options.jobs,
-            scheduler=options.scheduler,
-            resume=options.resume,
+            draw=experiment.draw,
+            summarise=experiment.summarise,
+            out=options.out / name,
+            data=dataset.provenance,
         )
-        chosen = dataclasses.replace(options, experiment=name)
-        seconds = time.perf_counter() - start
-        manifest = cli.manifest(chosen, seconds=seconds, data=dataset.provenance)
-        summary = experiment.summarise(table)
-        cli.write_outputs(out, table, manifest, experiment.draw(table), summary=summary)
 
 
 if __name__ == "__main__":

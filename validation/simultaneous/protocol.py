@@ -20,6 +20,8 @@ Key = TypeVar("Key")
 
 MATCHINGS = ("weight", "activation")
 """The two of the paper: Git Re-Basin, and uncentred products of activations."""
+DECIMALS = 6
+"""Of a barrier: the rest is round-off of float32, in which networks run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +92,10 @@ class Pair:
         return Architecture(widths=(dataset.input_dim, *hidden, dataset.output_dim))
 
 
-def pairs(options: Options, *, hidden_layers: int, width: int) -> list[Pair]:
+def pairs(options: Options, *, hidden_layers: int, width: int, more: int = 0) -> list[Pair]:
     """Return the pairs of a preset: 60 epochs of the digits, or 10 of MNIST."""
     full, digits = options.preset == "full", options.dataset == "digits"
+    repetitions = options.repetitions or (5 if full else 3 if digits else 1) + more
     batch_size, epochs = (50, 60) if digits else (128, 10)
     return [
         Pair(
@@ -107,7 +110,7 @@ def pairs(options: Options, *, hidden_layers: int, width: int) -> list[Pair]:
             repetition=repetition,
             seed=options.seed,
         )
-        for repetition in range(options.repetitions or (5 if full else 3 if digits else 1))
+        for repetition in range(repetitions)
     ]
 
 
@@ -126,7 +129,8 @@ def barriers(
     for on, inputs in sets.inputs.items():
         report = all_paths(stack, inputs, sets.labels[on], pairs=places, points=points, on=on)
         for quantity in ("loss_barrier", "error_barrier"):
-            for key, measured in zip(ends, getattr(report, quantity).tolist(), strict=True):
+            values = getattr(report, quantity).round(DECIMALS).tolist()
+            for key, measured in zip(ends, values, strict=True):
                 yield key, {"on": on, "quantity": quantity, "measured": measured}
 
 
