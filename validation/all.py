@@ -6,7 +6,7 @@ from typing import Any
 
 from otlmc import cli
 from otlmc.sweep import SweepError
-from validation import covariance_matching, report, strong
+from validation import covariance_matching, report, strong, width_prediction
 from validation.pairwise import __main__ as pairwise
 from validation.simultaneous import __main__ as simultaneous
 
@@ -15,6 +15,7 @@ PROGRAMS: dict[str, tuple[Callable[[Any], None], type[cli.NetworkOptions]]] = {
     "pairwise": (pairwise.main, pairwise.Options),
     "simultaneous": (simultaneous.main, simultaneous.Options),
     "strong": (strong.main, strong.Options),
+    "width_prediction": (width_prediction.main, width_prediction.Options),
 }
 """What is run, each on its own data set, in a folder of its name."""
 

@@ -14,7 +14,7 @@ import pandas as pd
 from otlmc import cli
 from otlmc._files import replacing
 from otlmc.data import DataError
-from validation import covariance_matching, strong
+from validation import covariance_matching, strong, width_prediction
 from validation.claims import Claim, to_frame
 from validation.pairwise import EXPERIMENTS as PAIRWISE
 from validation.simultaneous import EXPERIMENTS as SIMULTANEOUS
@@ -24,6 +24,7 @@ CLAIMS: dict[str, Callable[[pd.DataFrame], list[Claim]]] = {
     "strong": strong.claims,
     **{f"pairwise/{name}": experiment.claims for name, experiment in PAIRWISE.items()},
     **{f"simultaneous/{name}": experiment.claims for name, experiment in SIMULTANEOUS.items()},
+    "width_prediction": width_prediction.claims,
 }
 """What reads the claims off the tables of a program, or of one of its experiments."""
 COMMITTED = Path(__file__).parent / "results"

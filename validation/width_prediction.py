@@ -27,10 +27,11 @@ from otlmc.matching import match
 from otlmc.networks import MLP, Architecture, Schedule, TrainConfig, train
 from otlmc.prediction import ScalingLaw, predict_widths
 from otlmc.results import Comparison
+from validation.width_claims import claims
 from validation.width_routes import floor_exponent, gaussian_exponent
 from validation.width_scores import QUANTITIES, forecasts, scores
 
-__all__ = ["configurations", "draw", "main", "measured", "summarise"]
+__all__ = ["claims", "configurations", "draw", "main", "measured", "summarise"]
 
 MATCHED, TESTED, KERNEL = 2000, 2000, 300
 """Training samples to match on, test samples, and those of them on which kernels are computed."""

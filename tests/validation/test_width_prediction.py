@@ -11,6 +11,7 @@ from small_networks import gaussian, mlp
 import validation
 from otlmc import cli
 from validation import width_prediction as job
+from validation.width_claims import claims
 from validation.width_routes import floor_exponent, gaussian_exponent
 from validation.width_scores import METHODS, forecasts, least_widths, methods, scores
 
@@ -116,6 +117,14 @@ def test_the_prediction_is_better_than_none(name: str) -> None:
             assert spread[METHODS["predicted"]] < spread[METHODS["no change"]]
     trained = found[(found["stage"] == "trained") & (found["target"] != found["width"])]
     assert 0.8 <= trained["covered"].mean() <= 1.0
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_wider_networks_deviate_less_and_the_opposite_is_seen(name: str) -> None:
+    table = pd.read_csv(RESULTS / name / "table.csv")
+    assert claims(table)[0].verdict == "reproduced"
+    reversed_widths = table.assign(width=1 / table["width"])
+    assert {claim.verdict for claim in claims(reversed_widths)} == {"not reproduced"}
 
 
 def test_a_pair_trained_here_is_the_committed_one() -> None:
