@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from otlmc.plotting.forecasts import plot_forecast, plot_predicted_against_measured
 from otlmc.plotting.looks import looks, panels, style
+from otlmc.plotting.matrices import plot_clusters, plot_pairs
 from otlmc.plotting.networks import (
     plot_against_rate,
     plot_barrier_against_width,
@@ -41,6 +42,7 @@ __all__ = [
     "plot_beside_published",
     "plot_bracket",
     "plot_campaign",
+    "plot_clusters",
     "plot_composition",
     "plot_decision_regions",
     "plot_forecast",
@@ -49,6 +51,7 @@ __all__ = [
     "plot_loss_plane",
     "plot_matching",
     "plot_matrix",
+    "plot_pairs",
     "plot_path",
     "plot_predicted_against_measured",
     "plot_predicted_cost",

@@ -5,13 +5,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import validation
 from otlmc.connectivity import PathsReport
 from validation.pairwise import (
+    clusters,
     families,
     initialisation,
     initialisation_claims,
+    optimisers,
+    protocol,
     redundancy,
     redundancy_claims,
     reference,
@@ -153,3 +157,59 @@ def test_samples_on_digits_need_no_permutation() -> None:
     epsilon = table["quantity"] == "epsilon_loss"
     names = table["between"].where(~epsilon, table["between"].replace(swap))
     assert swa.claims(table.assign(between=names))[0].verdict == "not reproduced"
+
+
+def test_families_of_optimisers() -> None:
+    config = optimisers.Families("digits", 8, 3, 6, 300, 1e-3, 0)
+    table = pd.DataFrame(list(optimisers.measured(config, data_dir=None, device="cpu")))
+    table = table.assign(models=3, dataset="digits", width=8)
+    means = optimisers.means(table)
+    assert means.shape == (10, 3)
+    counts = table[table["quantity"] == "epsilon_loss"].groupby("frame")["count"].sum()
+    assert counts.to_dict() == {"none": 66, "best": 66, "pairwise": 66}
+    of_pairs = table[table["quantity"] == "epsilon of a pair"]
+    assert of_pairs.groupby("frame").size().tolist() == [66] * 3
+    matrix = protocol.square(of_pairs[of_pairs["frame"] == "none"])
+    # Networks 0..2 are AdamW's.
+    expected = means.loc[("adamw", "adamw"), "none"]
+    assert matrix[np.triu_indices(3, 1)].mean() == pytest.approx(expected)
+    assert len(optimisers.draw(table).axes) == 8
+    assert optimisers.claims(table)[0].verdict in ("reproduced", "not reproduced")
+    (full,) = optimisers.configurations(Options(preset="full", dataset="cifar10"))
+    assert (full.width, full.models, full.epochs, full.rmsprop_rate) == (512, 10, 60, 1e-5)
+
+
+@pytest.mark.parametrize("dataset", ["digits"])
+def test_alignment_connects_every_pair_of_optimisers(dataset: str) -> None:
+    table = committed("optimisers", dataset)
+    means = optimisers.means(table)
+    assert (means["best"] < means["none"]).all() and len(means) == 10
+    worse = table.replace({"frame": {"none": "best", "best": "none"}})
+    assert optimisers.claims(worse)[0].verdict == "not reproduced"
+
+
+def test_clusters_of_a_planted_matrix() -> None:
+    labels = np.repeat([0, 1, 2, 3], [4, 3, 2, 1])
+    matrix = (labels[:, None] != labels).astype(float)
+    assert clusters.sizes(matrix) == [4, 3, 2, 1]
+    i, j = np.triu_indices(10, 1)
+    rows = pd.DataFrame({"i": i, "j": j, "measured": matrix[i, j]})
+    np.testing.assert_array_equal(protocol.square(rows.sample(frac=1, random_state=0)), matrix)
+
+
+def test_matrices_of_clusters() -> None:
+    table = pd.DataFrame(
+        [
+            {"width": 8, **row}
+            for row in clusters.measured(Zoo("moons", 8, 4, 20, 0), data_dir=None, device="cpu")
+        ]
+    ).assign(dataset="moons")
+    found = {frame: matrix for _, frame, matrix in clusters.matrices(table)}
+    assert list(found) == list(clusters.FRAMES)
+    assert all(matrix.shape == (4, 4) for matrix in found.values())
+    assert len(clusters.draw(table).axes) == 4
+    assert clusters.claims(table)[0].verdict == "not comparable"
+    shown = clusters.configurations(Options(preset="full"))
+    assert [(zoo.width, zoo.models) for zoo in shown] == [(512, 30), (64, 30), (4, 30)]
+    assert [zoo.width for zoo in clusters.configurations(Options(widest=32))] == [4]
+    assert [zoo.width for zoo in clusters.configurations(Options(widest=2))] == [2]

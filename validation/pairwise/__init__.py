@@ -6,13 +6,23 @@ An experiment has ``DATASETS``, its own first; ``configurations``, ``measured``,
 
 from types import ModuleType
 
-from validation.pairwise import initialisation, redundancy, reference, swa, zoo
+from validation.pairwise import (
+    clusters,
+    initialisation,
+    optimisers,
+    redundancy,
+    reference,
+    swa,
+    zoo,
+)
 
 EXPERIMENTS: dict[str, ModuleType] = {
     "zoo": zoo,
+    "clusters": clusters,
     "redundancy": redundancy,
     "reference": reference,
     "initialisation": initialisation,
     "swa": swa,
+    "optimisers": optimisers,
 }
 """What ``--experiment`` names."""

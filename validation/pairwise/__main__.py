@@ -1,10 +1,9 @@
 """Run one experiment, or all."""
 
 import dataclasses
-import time
 from functools import partial
 
-from otlmc import cli, sweep
+from otlmc import cli
 from validation.pairwise import EXPERIMENTS
 from validation.pairwise.protocol import Options, load
 
@@ -21,22 +20,17 @@ def main(options: Options) -> None:
 
 def run(options: Options) -> None:
     """Run one experiment on its data set, and write its outputs to a folder of its name."""
-    start = time.perf_counter()
-    provenance = load(options.dataset, data_dir=options.data_dir, device="cpu").provenance
-    experiment, out = EXPERIMENTS[options.experiment], options.out / options.experiment
-    device = str(options.torch_device)
-    table = sweep.run(
+    experiment, device = EXPERIMENTS[options.experiment], str(options.torch_device)
+    dataset = load(options.dataset, data_dir=options.data_dir, device="cpu")
+    cli.perform(
+        options,
         partial(experiment.measured, data_dir=options.data_dir, device=device),
         experiment.configurations(options),
-        folder=out / "tasks",
-        jobs=options.jobs,
-        scheduler=options.scheduler,
-        resume=options.resume,
+        draw=experiment.draw,
+        summarise=experiment.summarise,
+        out=options.out / options.experiment,
+        data=dataset.provenance,
     )
-    seconds = time.perf_counter() - start
-    manifest = cli.manifest(options, seconds=seconds, data=provenance)
-    summary = experiment.summarise(table)
-    cli.write_outputs(out, table, manifest, experiment.draw(table), summary=summary)
 
 
 if __name__ == "__main__":

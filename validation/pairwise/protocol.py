@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -37,7 +38,9 @@ NETWORK_MEASURES = ("train_loss", "test_loss", "train_error", "test_error")
 class Options(cli.NetworkOptions):
     """Options of the experiments."""
 
-    experiment: Literal["all", "zoo", "redundancy", "reference", "initialisation", "swa"] = "all"
+    experiment: Literal[
+        "all", "zoo", "clusters", "redundancy", "reference", "initialisation", "swa", "optimisers"
+    ] = "all"
     """One experiment, or all."""
     dataset: Name = "moons"
     """Data; an experiment that is not made for it takes its own. Files are read from --data-dir."""
@@ -191,6 +194,14 @@ def statistics(values: ArrayLike, *, pairs: NDArray[np.int64] | None = None) -> 
         **dict(zip(names, np.quantile(array, LEVELS).tolist(), strict=True)),
         "count": len(array),
     }
+
+
+def square(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return what was measured of every pair i < j as a symmetric matrix with diagonal 0."""
+    i, j = (rows[name].to_numpy(dtype=np.int64) for name in "ij")
+    matrix = np.zeros((j.max() + 1,) * 2)
+    matrix[i, j] = matrix[j, i] = rows["measured"]
+    return matrix
 
 
 def _standard_error(values: NDArray[np.float64], pairs: NDArray[np.int64] | None) -> float | None:
