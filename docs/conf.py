@@ -1,7 +1,9 @@
 """Configuration of the documentation, built with `make docs`."""
 
+import os
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 from sphinx.errors import ConfigError
@@ -45,6 +47,8 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+# The shell blocks of the tutorials call the programs of this environment.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # Text that a cell displays as Markdown may use directives: see otlmc.derivations.render.
 nb_render_markdown_format = "myst"
 
