@@ -99,5 +99,5 @@ def _middle(table: pd.DataFrame) -> Claim:
         measured=", ".join(f"{value:.2g} (K = {cut:g})" for cut, value in ours.items())
         + f" at step {step:g}",
         verdict=verdict(bool(holds)),
-        reason="" if holds else "here the first and the last layer are the critical ones",
+        reason="" if holds else "here the first layer is the critical one",
     )

@@ -152,12 +152,3 @@ def select(table: pd.DataFrame, **fields: Any) -> pd.DataFrame:
 def claim(where: str, statement: str, **fields: Any) -> Claim:
     """Return a claim of the paper."""
     return Claim(paper="sharma2024", where=where, statement=statement, **fields)
-
-
-def setting(table: pd.DataFrame) -> str:
-    """Say on what the networks of a table were trained, and how many there are."""
-    first = table.iloc[0]
-    return (
-        f"{first['dataset']}, {first['hidden_layers']} x {first['width']}, "
-        f"{table['repetition'].nunique()} pair(s)"
-    )
