@@ -82,3 +82,31 @@ def test_below_bound(ax):
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert names == ["matching = a", "matching = b"]
     assert ax.get_ylim()[0] == 0
+
+
+def test_series_with_published_values(ax):
+    table = pd.DataFrame(
+        {"epoch": [1, 1, 2, 2, 1], "measured": [1.0, 3.0, 0.5, 0.5, 7.0], "line": [*"aaaab"]}
+    )
+    theirs = pd.DataFrame(
+        {"epoch": [1, 2], "value": [4.0, 5.0], "line": ["b", "c"], "architecture": "VGG-16"}
+    )
+    plotting.plot_series(table, x="epoch", series="line", published=theirs, ax=ax)
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), [[1, 2.0], [2, 0.5]])
+    ends = [segment[:, 1] for segment in ax.containers[0].lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, [[0.0, 4.0], [0.5, 0.5]])  # 2 standard errors of 1, 3: 2
+    shown = [line for line in ax.get_lines() if line.get_mfc() == "white" and len(line.get_ydata())]
+    hollow = {float(line.get_ydata()[0]): line for line in shown}
+    assert set(hollow) == {4.0, 5.0}
+    assert hollow[4.0].get_color() == ax.containers[1].lines[0].get_color()
+    names = {text.get_text() for text in ax.get_legend().get_texts()}
+    assert names == {"a", "b", "published: VGG-16"}
+
+
+def test_matrix(ax):
+    matrix = pd.DataFrame([[0.1, 0.2], [np.nan, 0.4]], index=[0, 5], columns=[1, 60])
+    plotting.plot_matrix(matrix, xlabel="epoch", ylabel="found at", label="barrier", ax=ax)
+    assert [text.get_text() for text in ax.texts] == ["0.100", "0.200", "0.400"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "60"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "5"]
+    np.testing.assert_array_equal(ax.get_images()[0].get_array(), matrix)

@@ -1,8 +1,9 @@
 """Ask which layers must be trained for how long before they can be matched.
 
 Sharma et al. (2024): networks are put together from the layers of an early checkpoint and those of
-the end of training; weight matching of two such networks is applied to the final ones.
-Early and late are counted in steps here: an epoch has 26 on the digits, 391 in the paper.
+the end of training; the permutation that weight matching finds for two such networks is applied to
+the final ones. Early and late are counted in steps here: an epoch has 26 on the digits, 391 in the
+paper.
 """
 
 import copy
