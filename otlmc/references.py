@@ -27,6 +27,7 @@ _MAKERS = {
     "PlaneReport": "connectivity:plane",
     "SimplexReport": "connectivity:simplex",
     "Transport": "wasserstein:distance",
+    "WidthPrediction": "prediction:predict_widths",
 }
 # ... and by the name of a bound's method; matchings have a table of their own.
 _BOUNDS = {

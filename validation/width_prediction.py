@@ -9,7 +9,6 @@ are written to the table, so that the choice can be judged.
 """
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from otlmc import bounds, cli, data, plotting, sweep
+from otlmc import bounds, cli, data, plotting
 from otlmc.certificate import certify
 from otlmc.connectivity import path
 from otlmc.matching import match
@@ -293,19 +292,16 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: Options) -> None:
     """Predict across widths from single pairs, and compare with networks of those widths."""
-    start = time.perf_counter()
-    provenance = data.load(options.dataset, data_dir=options.data_dir).provenance
-    table = sweep.run(
-        partial(measured, data_dir=options.data_dir, device=str(options.torch_device)),
+    dataset = data.load(options.dataset, data_dir=options.data_dir)
+    task = partial(measured, data_dir=options.data_dir, device=str(options.torch_device))
+    cli.perform(
+        options,
+        task,
         configurations(options),
-        folder=options.out / "tasks",
-        jobs=options.jobs,
-        scheduler=options.scheduler,
-        resume=options.resume,
+        draw=draw,
+        summarise=summarise,
+        data=dataset.provenance,
     )
-    seconds = time.perf_counter() - start
-    manifest = cli.manifest(options, seconds=seconds, data=provenance)
-    cli.write_outputs(options.out, table, manifest, draw(table), summary=summarise(table))
 
 
 if __name__ == "__main__":

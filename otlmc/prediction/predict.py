@@ -95,6 +95,11 @@ def predict_widths(
         If the networks differ in architecture, their hidden layers in width or are narrower than
         23, they are equal up to a permutation, a layer is constant, or an argument does not fit.
 
+    References
+    ----------
+    Ferbach, Goujaud, Gidel and Dieuleveut (2024), Sections 3 and 5.4: the deviation goes with the
+    distance of the matched neurons, and that with the dimension of their support.
+
     Examples
     --------
     >>> from otlmc import data, networks
