@@ -33,6 +33,16 @@ def test_every_experiment_can_be_named() -> None:
         assert set(experiment.DATASETS) <= set(get_args(protocol.Name))
 
 
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_data_set_has_tasks_at_the_least_width(name: str) -> None:
+    for dataset in EXPERIMENTS[name].DATASETS:
+        for preset in ("quick", "full"):
+            options = Options(preset=preset, dataset=dataset, widest=protocol.NARROW, models=3)
+            configs = EXPERIMENTS[name].configurations(options)
+            assert configs and {config.models for config in configs} == {3}
+            assert max(config.width for config in configs) <= protocol.NARROW
+
+
 def test_networks_of_the_paper() -> None:
     moons = protocol.load("moons", data_dir=None, device="cpu")
     assert protocol.architecture(moons, 8) == Architecture(widths=(2, 8, 1))
@@ -97,7 +107,7 @@ def test_program_writes_and_resumes_the_same_table(tmp_path, monkeypatch, capsys
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--models", "2"], ["--widest", "1"], ["--experiment", "circus"]]
+    "arguments", [["--models", "2"], ["--widest", "7"], ["--experiment", "circus"]]
 )
 def test_bad_options_end_with_a_message(arguments, capsys) -> None:
     with pytest.raises(SystemExit) as end:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from otlmc.connectivity import PathsReport
-from otlmc.data import Dataset
-from otlmc.networks import Stack, TrainResult
+from otlmc.networks import TrainResult
 from validation.pairwise import protocol
 from validation.pairwise.protocol import Rows
 
@@ -36,12 +35,3 @@ def best(results: Sequence[TrainResult]) -> int:
         for name in ("test_error", "test_loss")
     )
     return int(np.lexsort((losses, errors))[0])
-
-
-def disagreement(stack: Stack, dataset: Dataset) -> np.ndarray:
-    """Return the fraction of test examples on which two networks of every pair disagree."""
-    logits = stack(dataset.test_inputs)
-    classes = (logits > 0).long() if logits.shape[-1] == 1 else logits.argmax(-1, keepdim=True)
-    classes = classes.flatten(1)
-    i, j = np.triu_indices(len(stack), 1)
-    return (classes[i] != classes[j]).double().mean(-1).cpu().numpy()

@@ -95,7 +95,7 @@ def measured(config: Families, *, data_dir: Path | None, device: str) -> Rows:
     for frame, moved in frames.items():
         largest = statistics(_largest_difference(moved, pairs), pairs=pairs)
         yield {"frame": frame, "quantity": "largest difference of a parameter", **largest}
-    apart = families.disagreement(stack, dataset)
+    apart = _disagreement(stack, dataset, pairs)
     yield from _matrix(pairs, apart, quantity="disagreement of a pair", frame="none")
 
 
@@ -125,6 +125,13 @@ def _largest_difference(stack: Stack, pairs: Array) -> Array:
     """Return for every pair the largest absolute difference of a parameter."""
     flat = torch.cat([tensor.flatten(1) for tensor in stack.tensors.values()], dim=1)
     return np.array([float((flat[i] - flat[j]).abs().max()) for i, j in pairs])
+
+
+def _disagreement(stack: Stack, dataset: Dataset, pairs: Array) -> Array:
+    """Return for every pair the fraction of test examples on which the two networks disagree."""
+    with torch.no_grad():
+        classes = torch.stack([network(dataset.test_inputs).argmax(-1) for network in stack])
+    return np.array([float((classes[i] != classes[j]).double().mean()) for i, j in pairs])
 
 
 def draw(table: pd.DataFrame) -> plotting.Figure:

@@ -24,6 +24,8 @@ Rows = Iterator[dict[str, Any]]
 Name = Literal["moons", "digits", "mnist", "cifar10"]
 
 WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
+NARROW = 8
+"""The least width that every experiment has."""
 EPOCHS = {"moons": 100, "mnist": 60}
 """Of the paper."""
 POINTS = 11
@@ -53,8 +55,8 @@ class Options(cli.NetworkOptions):
         super().__post_init__()
         if self.models is not None and self.models < 3:
             raise ValueError(f"--models must be at least 3, got {self.models}")
-        if self.widest is not None and self.widest < WIDTHS[0]:
-            raise ValueError(f"--widest must be at least {WIDTHS[0]}, got {self.widest}")
+        if self.widest is not None and self.widest < NARROW:
+            raise ValueError(f"--widest must be at least {NARROW}, got {self.widest}")
 
 
 @dataclass(frozen=True)
