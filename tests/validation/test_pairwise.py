@@ -136,6 +136,19 @@ def test_moons_orderings() -> None:
     assert (count == 50 * 49 // 2).all()
 
 
+def test_mnist_orderings() -> None:
+    table = pd.read_csv(RESULTS / "zoo" / "mnist" / "table.csv")
+    naive, matched, active = (
+        zoo_claims.by_width(table, "epsilon_loss", name) for name in zoo.MATCHINGS
+    )
+    assert list(naive.index) == [8, 16, 32, 64, 128]
+    assert naive[128] < naive[8]
+    assert (matched < naive).all() and (active < naive).all()
+    # The zoo of the quick preset trains for fewer epochs than the paper's.
+    losses, *others = zoo_claims.claims(table)
+    assert (losses.verdict, len(others)) == ("not comparable", 4)
+
+
 def test_claims_fail_where_the_matchings_are_exchanged() -> None:
     swapped = MOONS.replace({"matching": {"none": "weight", "weight": "none"}})
     verdicts = [claim.verdict for claim in zoo_claims.claims(swapped)]
