@@ -8,6 +8,7 @@ cut off at any moment loses only what was running, and ``resume`` computes only 
 import dataclasses
 import hashlib
 import json
+import os
 import time
 import traceback
 from collections import deque
@@ -28,6 +29,7 @@ from tqdm import tqdm
 
 from otlmc import _check
 from otlmc._files import replacing
+from otlmc._workers import end_with
 
 Config = TypeVar("Config")
 Task = Callable[[Config], Iterable[Mapping[str, Any]]]
@@ -228,7 +230,8 @@ def _on_this_machine(missing: Sequence[_Job], jobs: int | None) -> Generator[_Ou
 
 def _parallel(calls: Iterable[Any], jobs: int | None, **options: Any) -> Any:
     """Call joblib, whose own annotations do not know all of its options."""
-    return Parallel(n_jobs=jobs, **options)(calls)
+    start: dict[str, Any] = {"initializer": end_with, "initargs": (os.getpid(),)}
+    return Parallel(n_jobs=jobs, **options, **start)(calls)
 
 
 def _alone(job: _Job) -> _Outcome:

@@ -83,13 +83,35 @@ def test_resume_computes_only_what_is_missing(tmp_path, expected):
     assert len(calls) == 2 * len(CONFIGS) - 6
 
 
+def running(session):
+    """Return the processes of a session, those left out that wait to be reaped."""
+    listed = subprocess.run(["ps", "-eo", "pid=,sess=,stat="], capture_output=True, text=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [pid for pid, sess, state in rows if sess == str(session) and state[0] != "Z"]
+
+
+def test_workers_end_with_a_sweep_that_is_killed(tmp_path):
+    program = [sys.executable, sweep_program.__file__, str(tmp_path), "2"]
+    with subprocess.Popen(program, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        wait_until(lambda: finished(tmp_path))
+        assert len(running(process.pid)) > 2
+        process.kill()
+    wait_until(lambda: not running(process.pid))
+
+
+def wait_until(happened):
+    """Wait at most a minute."""
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_killed_sweep_resumes_to_the_same_table(tmp_path, expected, jobs):
     program = [sys.executable, sweep_program.__file__, str(tmp_path), str(jobs)]
     with subprocess.Popen(program, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while not finished(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: finished(tmp_path))
         time.sleep(np.random.default_rng().uniform(0, 0.3))  # a random moment
         process.kill()
     kept = finished(tmp_path)
