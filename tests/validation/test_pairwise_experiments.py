@@ -179,7 +179,7 @@ def test_families_of_optimisers() -> None:
     assert (full.width, full.models, full.epochs, full.rmsprop_rate) == (512, 10, 60, 1e-5)
 
 
-@pytest.mark.parametrize("dataset", ["digits"])
+@pytest.mark.parametrize("dataset", ["digits", "cifar10"])
 def test_alignment_connects_every_pair_of_optimisers(dataset: str) -> None:
     table = committed("optimisers", dataset)
     means = optimisers.means(table)
