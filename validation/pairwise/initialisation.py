@@ -32,7 +32,6 @@ KINDS = {
     ("adamw", "rmsprop"): "AdamW and RMSprop",
     ("rmsprop", "rmsprop"): "both RMSprop",
 }
-
 FRAMES = {"none": "as they are", "best": "best\nnetwork", "pairwise": "each pair\non its own"}
 
 

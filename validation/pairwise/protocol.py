@@ -166,7 +166,9 @@ def path_rows(report: PathsReport, *, curves: bool = False, **fields: Any) -> Ro
     for quantity in MEASURES:
         values = getattr(report, quantity)
         yield {**fields, "quantity": quantity, **statistics(values, pairs=report.pairs)}
-    for t, losses in zip(report.t.tolist(), report.loss.T, strict=True) if curves else ():
+    if not curves:
+        return
+    for t, losses in zip(report.t.tolist(), report.loss.T, strict=True):
         yield {**fields, "quantity": "loss", "t": t, **statistics(losses, pairs=report.pairs)}
 
 
