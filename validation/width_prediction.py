@@ -258,12 +258,15 @@ def _draw(table: pd.DataFrame, axes: Sequence[plotting.Axes]) -> None:
     found = forecasts(table)
     deviation = table[table["quantity"] == "deviation"]
     trained = deviation[deviation["stage"] == "trained"]
+    ends = trained["learning_rate"].agg(["min", "max"])  # all rates would hide each other
+    trained = trained[trained["learning_rate"].isin(ends)]
     source = sorted(deviation["width"].unique())[1]
     one = found[(found["quantity"] == "deviation") & (found["repetition"] == 0)]
     one = one[one["width"] == source]
     for ax, layers in zip(axes, sorted(table["hidden_layers"].unique()), strict=False):
         rows = trained[trained["hidden_layers"] == layers]
         own = one[(one["stage"] == "trained") & (one["hidden_layers"] == layers)]
+        own = own[own["learning_rate"].isin(ends)]
         plotting.plot_forecast(rows, own, series="learning_rate", ax=ax)
         ax.set_title(
             "Trained, 1 hidden layer" if layers == 1 else f"Trained, {layers} hidden layers"

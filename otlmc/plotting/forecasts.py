@@ -44,7 +44,7 @@ def plot_forecast(
         band = forecasts[forecasts[series] == name].sort_values("target")
         ax.fill_between(band["target"], band["low"], band["high"], color=look["color"],
                         alpha=0.15, lw=0)  # fmt: skip
-        ax.plot(band["target"], band["predicted"], look["linestyle"], color=look["color"])
+        ax.plot(band["target"], band["predicted"], "-", color=look["color"], lw=1.2)
         proved = rows
         if theorem is not None:
             proved = theorem[theorem[series] == name]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor, nn
 
 from otlmc import _check
@@ -165,7 +165,7 @@ def predict_widths(
         stderr=2 * deviation.stderr,
         noise=2 * deviation.noise,
     )
-    quantile = float(stats.t.ppf(0.5 + confidence / 2, repetitions - 1))
+    quantile = float(stdtrit(repetitions - 1, 0.5 + confidence / 2))
     return WidthPrediction(
         width=int(sizes[0]),
         matching=tuple(matching),
@@ -225,7 +225,7 @@ class Slope(NamedTuple):
         holds two that share no unit.
         """
         fit = fit_rate(sizes, values)
-        student = stats.t.ppf(0.5 + fit.confidence / 2, values.shape[1] - 1)
+        student = float(stdtrit(values.shape[1] - 1, 0.5 + fit.confidence / 2))
         half = int(np.abs(sizes - sizes[0] / 2).argmin())
         noise = float(np.log(values[half]).std(ddof=1))
         centred = np.log(sizes) - np.log(sizes).mean()

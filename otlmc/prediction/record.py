@@ -5,7 +5,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from otlmc import _check
 from otlmc._text import Cell, aligned
@@ -208,7 +208,7 @@ class ScalingLaw(Record):
         x = math.log(width / self.source)
         if side == 0:
             return x * (self.wider if x > 0 else self.narrower)
-        quantile = float(stats.t.ppf(0.5 + self.confidence / 2, self.repetitions - 1))
+        quantile = float(stdtrit(self.repetitions - 1, 0.5 + self.confidence / 2))
         beyond = quantile * math.hypot(math.sqrt(2) * self.noise, self.stderr * x)
         return side * (max(side * x * route for _, route in self.routes) + beyond)
 
