@@ -133,6 +133,12 @@ def test_a_result_is_a_function_of_its_seed(pair: Pair) -> None:
     )
     assert str(first) == str(same) != str(other)
     assert first.loss_barrier is None and len(first.laws) == 3
+    record = first.to_record()
+    assert record["width"] == 48 and len(record) == 1 + 3 * 3 + 2
+    assert record["dimension[2]"] == first.dimensions[1].value
+    assert record["wider[deviation of the midpoint]"] == first.deviation.wider
+    assert [value.value for value in first.at(96)] == [law.at(96).value for law in first.laws]
+    assert first.width_for(1.0) == first.deviation.width_for(1.0)
 
 
 def test_subnetworks_keep_what_their_layers_read() -> None:

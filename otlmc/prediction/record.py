@@ -278,6 +278,16 @@ class WidthPrediction(Record):
         """
         return self.deviation.width_for(tolerance)
 
+    def to_record(self) -> dict[str, Any]:
+        """Return the width, and of every quantity its measurement and exponents."""
+        columns = {
+            f"{name}[{law.quantity}]": getattr(law, name)
+            for law in self.laws
+            for name in ("measured", "wider", "narrower")
+        }
+        dimensions = {f"dimension[{d.layer}]": d.value for d in self.dimensions}
+        return super().to_record() | columns | dimensions
+
     def __str__(self) -> str:
         """Print what was measured and what is predicted at twice to eight times the width."""
         widths = [self.width * factor for factor in (2, 4, 8)]
