@@ -286,7 +286,7 @@ class WidthPrediction(Record):
             for name in ("measured", "wider", "narrower")
         }
         dimensions = {f"dimension[{d.layer}]": d.value for d in self.dimensions}
-        return super().to_record() | columns | dimensions
+        return {"width": self.width} | columns | dimensions
 
     def __str__(self) -> str:
         """Print what was measured and what is predicted at twice to eight times the width."""
