@@ -5,7 +5,6 @@ import dataclasses
 import importlib
 import itertools
 import pkgutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -203,12 +202,12 @@ def test_missing_data_are_said_before_anything_is_computed(name, tmp_path, capsy
     assert not (tmp_path / "out").exists()
 
 
-def test_a_report_of_nothing_shows_no_traceback(tmp_path):
-    command = [sys.executable, "-m", "validation.report", "--results", str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 1
-    assert run.stderr.startswith("error: `results`: no table in")
-    assert len(run.stderr.splitlines()) == 1
+def test_a_report_of_nothing_shows_no_traceback(tmp_path, capsys):
+    main, options = program("validation.report")
+    with pytest.raises(SystemExit) as ended:
+        cli.run(main, options, args=["--results", str(tmp_path)])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("error: `results`: no table in")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1\n1,2,3\n", b"quantity\nx\n"])
