@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
@@ -52,6 +53,8 @@ class Options:
             raise ValueError(f"--jobs must be at least 1, got {self.jobs}")
         if self.scheduler is not None and "://" not in self.scheduler:
             raise ValueError(f"--scheduler must be like tcp://host:port, got {self.scheduler!r}")
+        if self.scheduler is not None and find_spec("distributed") is None:
+            raise ValueError("--scheduler needs dask: pip install 'otlmc[cluster]'")
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"--out must be a folder, {self.out} is a file")
 

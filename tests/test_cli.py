@@ -70,6 +70,12 @@ def test_bad_values_end_with_a_message(capsys, args, message):
     assert message in refusal(capsys, 2, *args)
 
 
+def test_a_scheduler_without_dask_is_refused(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    refused = refusal(capsys, 2, "--scheduler", "tcp://127.0.0.1:9")
+    assert "--scheduler needs dask: pip install 'otlmc[cluster]'" in refused
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
