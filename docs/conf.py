@@ -103,6 +103,7 @@ html_theme = "furo"
 html_title = "otlmc"
 html_static_path = ["_static"]
 html_css_files = ["otlmc.css"]
+html_js_files = ["tables.js"]
 html_copy_source = False
 html_show_sourcelink = False
 proof_minimal_theme = True

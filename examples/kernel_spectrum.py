@@ -13,9 +13,7 @@ import numpy as np
 from otlmc import bounds, data, kernels, plotting
 
 inputs = data.load("digits").train_inputs[:300].double().numpy()
-inputs /= np.sqrt(
-    np.mean(inputs**2)
-)  # so that pre-activations and outputs are of order 1
+inputs /= np.sqrt(np.mean(inputs**2))  # then outputs are of order 1
 
 # %%
 # The spectra of the first, second and fourth layer, and the bound on the deviation
