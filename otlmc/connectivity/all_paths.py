@@ -14,7 +14,7 @@ from otlmc.connectivity.report import PathsReport
 from otlmc.networks.evaluation import BATCH, errors, losses
 from otlmc.networks.stack import Stack
 
-CHUNK = 2**21
+CHUNK = 2**19
 """Entries of the largest activation of a step on a CPU: what its cache holds."""
 CHUNK_CUDA = 2**28
 """The same on a GPU, whose kernels should be large."""
