@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 import time
 import traceback
 from collections import deque
@@ -259,6 +260,8 @@ def _on_cluster(missing: Sequence[_Job], scheduler: str) -> Generator[_Outcome]:
             f"no dask scheduler answers at {scheduler} within {_CONNECT_SECONDS} s"
         ) from error
     with client:
+        if not client.scheduler_info()["workers"]:
+            print(f"no worker is at {scheduler} yet: the tasks wait for one", file=sys.stderr)
         futures = client.map(_Job.__call__, missing, pure=False)
         jobs = dict(zip(futures, missing, strict=True))
         suspects = []

@@ -210,7 +210,7 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch, addres
         run(spectrum, CONFIGS, folder=tmp_path, scheduler=address)
 
 
-def test_a_scheduler_that_is_lost_is_named(tmp_path):
+def test_a_scheduler_without_workers_and_then_lost_is_named(tmp_path, capsys):
     pytest.importorskip("distributed")
     contact = tmp_path / "scheduler.json"
     program = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
@@ -226,6 +226,7 @@ def test_a_scheduler_that_is_lost_is_named(tmp_path):
         with pytest.raises(ConnectionError, match=f"lost the dask scheduler at {address}"):
             run(spectrum, CONFIGS, folder=tmp_path / "out", scheduler=address)
         killer.join()
+    assert f"no worker is at {address} yet" in capsys.readouterr().err
 
 
 def test_without_dask_the_extra_is_named(tmp_path, monkeypatch):
