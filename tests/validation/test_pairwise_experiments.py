@@ -152,11 +152,19 @@ def test_samples_on_digits_need_no_permutation() -> None:
     )
     assert list(moved.index) == [8, 16, 64] and (moved == 0).all()
     assert (samples < 0.05 * others).all()
-    assert [claim.verdict for claim in swa.claims(table)] == ["reproduced"] * 2
+    assert [claim.verdict for claim in swa.claims(table)] == ["reproduced"] * 3
     swap = {swa.SAMPLES: swa.INDEPENDENT["none"], swa.INDEPENDENT["none"]: swa.SAMPLES}
     epsilon = table["quantity"] == "epsilon_loss"
     names = table["between"].where(~epsilon, table["between"].replace(swap))
     assert swa.claims(table.assign(between=names))[0].verdict == "not reproduced"
+
+
+def test_samples_on_mnist_are_connected() -> None:
+    table = committed("swa", "mnist")
+    samples, others = (
+        swa.by_width(table, "epsilon_loss", of) for of in (swa.SAMPLES, swa.INDEPENDENT["none"])
+    )
+    assert (samples < 0.05 * others).all() and list(samples.index) == [8, 16, 64]
 
 
 def test_families_of_optimisers() -> None:
