@@ -27,7 +27,9 @@ WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 NARROW = 8
 """The least width that every experiment has."""
 EPOCHS = {"moons": 100, "mnist": 60}
-"""Of the paper."""
+"""Of the paper's zoo."""
+MODELS = 50
+"""Networks of a width in the paper's zoo."""
 POINTS = 11
 SAME_FEATURE = 0.99
 """The cosine above which two units of one network count as one feature."""
@@ -78,7 +80,7 @@ def zoos(options: Options) -> list[Zoo]:
         Zoo(
             dataset=options.dataset,
             width=width,
-            models=options.models or (50 if full else 8),
+            models=options.models or (MODELS if full else 8),
             epochs=EPOCHS[options.dataset] if full or moons else 10,
             seed=options.seed,
         )

@@ -57,8 +57,9 @@ def deviations(table: pd.DataFrame, quantity: str = "train_loss") -> pd.DataFram
 
 def _losses(table: pd.DataFrame) -> Claim:
     beside = deviations(table)
-    epochs, dataset = table["epochs"].iloc[0], table["dataset"].iloc[0]
-    whole = epochs == protocol.EPOCHS[dataset]
+    epochs, models = (int(table[name].iloc[0]) for name in ("epochs", "models"))
+    published_epochs = protocol.EPOCHS[table["dataset"].iloc[0]]
+    whole = epochs == published_epochs and models >= protocol.MODELS
     ends = beside.iloc[[0, -1]]
     return _claim(
         "table of the model zoo",
@@ -71,7 +72,10 @@ def _losses(table: pd.DataFrame) -> Claim:
         measured=f"{beside['within'].sum()} of {len(beside)} widths within; "
         + ", ".join(f"{row.measured:.4f} (width {row.Index})" for row in ends.itertuples()),
         verdict=verdict(bool(beside["within"].all())) if whole else "not comparable",
-        reason="" if whole else f"{epochs} epochs instead of {protocol.EPOCHS[dataset]}",
+        reason=""
+        if whole
+        else f"{models} networks and {epochs} epochs instead of {protocol.MODELS} and "
+        f"{published_epochs}",
     )
 
 
