@@ -64,7 +64,6 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "capture_repr": (),
     "download_all_examples": False,
-    "reference_url": {"otlmc": None},
     "show_signature": False,
     "write_computation_times": False,
 }
