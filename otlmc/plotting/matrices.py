@@ -55,7 +55,7 @@ def plot_clusters(
     label, limit
         As for :func:`plot_pairs`.
     ax : Axes
-        Where to draw; the tree stands above it.
+        Where to draw; the tree stands above it, and below a title at ``y=1.24``.
     """
     order = hierarchy.leaves_list(np.asarray(links))
     _colours(np.asarray(matrix, dtype=float)[np.ix_(order, order)], label=label, limit=limit, ax=ax)
@@ -65,6 +65,7 @@ def plot_clusters(
         above_threshold_color="0.3",
     )  # fmt: skip
     tree.set_axis_off()
+    tree.set_in_layout(False)  # the title leaves its room
     ax.set(xticks=[], yticks=[], xlabel="networks, by their clusters")
     return ax
 

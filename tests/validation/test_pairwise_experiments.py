@@ -205,6 +205,24 @@ def test_clusters_of_a_planted_matrix() -> None:
     np.testing.assert_array_equal(protocol.square(rows.sample(frac=1, random_state=0)), matrix)
 
 
+def test_the_reference_stands_out_on_mnist() -> None:
+    table = committed("clusters", "mnist")
+    means = clusters.beside_reference(table)
+    assert means["frame"].tolist() == ["reference 0", "reference 1"]
+    for (_, frame, matrix), k in zip(list(clusters.matrices(table))[1:], (0, 1), strict=True):
+        row = means[means["frame"] == frame].iloc[0]
+        ends = np.stack(np.triu_indices(len(matrix), 1), axis=1)
+        values = matrix[tuple(ends.T)]
+        mine = (ends == k).any(axis=1)
+        assert row["reference"] == pytest.approx(values[mine].mean())
+        assert row["others"] == pytest.approx(values[~mine].mean())
+    assert clusters.claims(table)[0].verdict == "reproduced"
+    # Under exchanged names each frame is read at the wrong network.
+    swap = {"reference 0": "reference 1", "reference 1": "reference 0"}
+    wrong = clusters.beside_reference(table.replace({"frame": swap}))
+    assert not (wrong["reference"] < 0.5 * wrong["others"]).any()
+
+
 def test_matrices_of_clusters() -> None:
     table = pd.DataFrame(
         [
