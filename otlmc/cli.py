@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Protocol, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import pandas as pd
 import torch
@@ -20,7 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from otlmc import sweep
+from otlmc import plotting, sweep
 from otlmc._files import replacing
 from otlmc.data import DataError
 from otlmc.data.load import Name
@@ -131,7 +131,7 @@ def perform(
     task: Callable[[Any], Iterable[Mapping[str, Any]]],
     configs: Sequence[Any],
     *,
-    draw: Callable[[pd.DataFrame], "Figure"],
+    draw: Callable[[pd.DataFrame], plotting.Figure],
     summarise: Callable[[pd.DataFrame], pd.DataFrame],
     out: Path | None = None,
     **extra: Any,
@@ -193,19 +193,11 @@ def manifest(options: Options, *, seconds: float, **extra: Any) -> dict[str, Any
     }
 
 
-class Figure(Protocol):
-    """A matplotlib figure, as far as it is needed here."""
-
-    def savefig(self, fname: Path, /, *, metadata: dict[str, None] | None) -> None:
-        """Write the figure in the format of the name's suffix."""
-        ...
-
-
 def write_outputs(
     out: Path,
     table: pd.DataFrame,
     manifest: dict[str, Any],
-    figure: Figure | None = None,
+    figure: plotting.Figure | None = None,
     *,
     summary: pd.DataFrame | None = None,
 ) -> None:
@@ -226,6 +218,7 @@ def write_outputs(
         for suffix, metadata in (("png", None), ("pdf", {"CreationDate": None})):
             with replacing(out / f"figure.{suffix}") as path:
                 figure.savefig(path, metadata=metadata)
+        plotting.close(figure)
     console = Console()
     if summary is not None:
         console.print(_rich(summary))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from otlmc.plotting.forecasts import plot_forecast, plot_predicted_against_measured
-from otlmc.plotting.looks import looks, panels, style
+from otlmc.plotting.looks import close, looks, panels, style
 from otlmc.plotting.matrices import plot_clusters, plot_pairs
 from otlmc.plotting.networks import (
     plot_against_rate,
@@ -34,6 +34,7 @@ from otlmc.plotting.theory import (
 __all__ = [
     "Axes",
     "Figure",
+    "close",
     "looks",
     "panels",
     "plot_against_rate",

@@ -53,6 +53,11 @@ def panels(rows: int, columns: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, list(axes.flat)
 
 
+def close(figure: Figure) -> None:
+    """Let go of a figure of :func:`panels`; pyplot keeps every one until then."""
+    plt.close(figure)
+
+
 def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Assign every series its colour, marker and dash."""
     series = zip(names, cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False)
