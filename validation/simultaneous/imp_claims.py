@@ -70,7 +70,8 @@ def _agreement(table: pd.DataFrame) -> Claim:
     theirs = published("sharma2024_imp").set_index("left")["value"].sort_index(ascending=False)
     return claim(
         "agreement of sparse and dense permutations",
-        "The less is left, the fewer units the permutation of the level places as the dense one does.",
+        "The less is left, the fewer units does the permutation of the level place as the dense "
+        "one.",
         published=f"{theirs.iloc[0]:.2g} at {theirs.index[0]:.2g} left -> {theirs.iloc[-1]:.2g} at "
         f"{theirs.index[-1]:.2g}",
         measured=f"{ours.iloc[0]:.2g} at {ours.index[0]:.2g} left -> {ours.iloc[-1]:.2g} at "
