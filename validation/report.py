@@ -54,6 +54,8 @@ def collect(results: Path) -> pd.DataFrame:
     for program, claims in CLAIMS.items():
         folder = results / program
         for path in sorted([*folder.glob("table.csv"), *folder.glob("*/table.csv")]):
+            if path.parent.name == "tasks":  # the same table, as the sweep wrote it
+                continue
             try:
                 frame = to_frame(claims(pd.read_csv(path)))
             except (ValueError, KeyError) as error:

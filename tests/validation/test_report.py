@@ -32,3 +32,11 @@ def test_the_report_holds_every_claim(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_an_empty_folder_says_what_it_wants(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="covariance_matching"):
         report.collect(tmp_path)
+
+
+def test_the_table_of_a_sweep_is_not_read_beside_that_of_its_program(tmp_path: Path) -> None:
+    source = report.COMMITTED / "simultaneous" / "masks" / "digits" / "table.csv"
+    for folder in ("masks", "masks/tasks"):
+        (tmp_path / "simultaneous" / folder).mkdir(parents=True)
+        (tmp_path / "simultaneous" / folder / "table.csv").write_bytes(source.read_bytes())
+    assert set(report.collect(tmp_path)["table"]) == {"simultaneous/masks/table.csv"}
