@@ -26,6 +26,8 @@ from otlmc.data import DataError
 from otlmc.data.load import Name
 from otlmc.sweep import SweepError
 
+_PLAIN_WIDTH = 110
+"""Columns of a table that goes to a file; rich would take 80."""
 PACKAGES = ("otlmc", "numpy", "scipy", "pot", "torch", "pandas", "scikit-learn")
 
 
@@ -219,10 +221,11 @@ def write_outputs(
             with replacing(out / f"figure.{suffix}") as path:
                 figure.savefig(path, metadata=metadata)
         plotting.close(figure)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     if summary is not None:
         console.print(_rich(summary))
-    console.print(f"written to {out}: " + ", ".join(sorted(p.name for p in out.glob("[!.]*.*"))))
+    names = ", ".join(sorted(p.name for p in out.glob("[!.]*.*")))
+    console.print(f"written to {out}: {names}", soft_wrap=True)
 
 
 def _rich(frame: pd.DataFrame) -> Table:
