@@ -32,10 +32,19 @@ def expected(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
+    """Yield the address of a cluster that can lose workers.
+
+    Dask now and then fails to replace a worker that was killed. So there are more workers than the
+    tests kill: of every task that dies with its worker, the first is enough.
+    """
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, dashboard_address=":0", silence_logs=50
-    ) as cluster:
+    dask = pytest.importorskip("dask")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=4, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+    ):
         yield cluster.scheduler_address
 
 
