@@ -1,5 +1,6 @@
 """Loss, error and deviation of combined networks over a labelled set."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from otlmc.connectivity.interpolation import Interpolation
 from otlmc.connectivity.recalibration import Recalibration, recalibrate
 from otlmc.matching.moments import Inputs, batches
 
-_NEWTON_STEPS = 50
+_NEWTON_STEPS = 100
 _RELATIVE_STOP = 1e-7
 _LARGEST_INVERSE = 1e3
 
@@ -110,6 +111,9 @@ def _inverse_temperature(logits: Tensor, target: Tensor) -> float:
     The loss is convex in β; Newton steps that leave the bracket are replaced by bisection. Where
     the logits separate the data the loss falls for ever, and β ends at 1000.
     """
+    # Seen from the largest logit the moments below are small where the softmax is one-hot, not
+    # differences of large numbers.
+    logits = logits - logits.amax(1, keepdim=True)
     chosen = float(logits.gather(1, target[:, None]).mean())
 
     def derivatives(beta: float) -> tuple[float, float]:
@@ -126,7 +130,7 @@ def _inverse_temperature(logits: Tensor, target: Tensor) -> float:
     for _ in range(_NEWTON_STEPS):
         slope, curvature = derivatives(beta)
         low, high = (low, beta) if slope > 0 else (beta, high)
-        step = beta - slope / curvature if curvature > 0 else high
+        step = beta - slope / curvature if curvature > 0 else math.inf
         if abs(step - beta) <= _RELATIVE_STOP * beta:
             return step
         beta = step if low < step < high else (low + high) / 2

@@ -1,13 +1,18 @@
 import copy
+import itertools
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 from small_networks import gaussian, mlp
 from torch import nn
 
 from otlmc.connectivity import Interpolation, PathReport, path
+from otlmc.connectivity.evaluation import _inverse_temperature
 from otlmc.matching import Permutation, infer_spec, match
 
 
@@ -157,6 +162,28 @@ def test_temperature_has_the_least_loss(outputs):
     assert report.calibrated_midpoint_loss <= min(grid) + 1e-12
     temperature = report.midpoint_temperature
     np.testing.assert_allclose(loss(1 / temperature), report.calibrated_midpoint_loss, rtol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-4, 6), st.booleans())
+def test_temperature_against_a_search(seed, magnitude, half_right):
+    """Logits of any size, also such that the softmax is one-hot; scipy is the oracle."""
+    rng = np.random.default_rng(seed)
+    samples, classes = rng.integers(1, 40), rng.integers(2, 12)
+    logits = torch.from_numpy(rng.normal(size=(samples, classes)) * 10**magnitude)
+    target = torch.from_numpy(rng.integers(0, classes, samples))
+    if half_right:
+        target[::2] = logits.argmax(1)[::2]
+
+    def loss(beta):
+        return F.cross_entropy(beta * logits, target).item()
+
+    ends = [10.0**power for power in range(-10, 4)]
+    found = [
+        minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-9 * high})
+        for low, high in itertools.pairwise([0.0, *ends])
+    ]
+    best = min([loss(0.0), loss(1000.0), *(result.fun for result in found)])
+    assert loss(_inverse_temperature(logits, target)) <= best + 1e-7 * max(best, 1e-3)
 
 
 def test_logits_that_say_nothing_get_an_infinite_temperature():
