@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from otlmc import plotting, sweep
+from otlmc import data, plotting, sweep
 from otlmc._files import replacing
 from otlmc.data import DataError
 from otlmc.data.load import Name
@@ -51,8 +52,7 @@ class Options:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"--seed must be at least 0 and below 2**32, got {self.seed}")
-        if self.jobs < 1:
-            raise ValueError(f"--jobs must be at least 1, got {self.jobs}")
+        at_least("jobs", self.jobs, 1)
         if self.scheduler is not None and "://" not in self.scheduler:
             raise ValueError(f"--scheduler must be like tcp://host:port, got {self.scheduler!r}")
         if self.scheduler is not None and find_spec("distributed") is None:
@@ -165,6 +165,31 @@ def perform(
     )
     made = manifest(options, seconds=time.perf_counter() - start, **extra)
     write_outputs(out, table, made, draw(table), summary=summarise(table))
+
+
+def perform_on_data(
+    options: NetworkOptions,
+    task: Callable[..., Iterable[Mapping[str, Any]]],
+    configs: Sequence[Any],
+    *,
+    draw: Callable[[pd.DataFrame], plotting.Figure],
+    summarise: Callable[[pd.DataFrame], pd.DataFrame],
+    out: Path | None = None,
+) -> None:
+    """Do the same for a task that takes ``data_dir`` and ``device`` beside its configuration.
+
+    The data set is loaded first: if it is missing nothing is computed in vain.
+    """
+    dataset = data.load(options.dataset, data_dir=options.data_dir)
+    bound = partial(task, data_dir=options.data_dir, device=str(options.torch_device))
+    provenance = dataset.provenance
+    perform(options, bound, configs, draw=draw, summarise=summarise, out=out, data=provenance)
+
+
+def at_least(name: str, value: int | None, least: int) -> None:
+    """Refuse an option that was given and is too small."""
+    if value is not None and value < least:
+        raise ValueError(f"--{name} must be at least {least}, got {value}")
 
 
 def manifest(options: Options, *, seconds: float, **extra: Any) -> dict[str, Any]:

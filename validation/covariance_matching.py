@@ -11,7 +11,6 @@ loss and error, and the same ladder under Adam.
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,8 +52,7 @@ class Options(cli.NetworkOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.repetitions is not None and self.repetitions < 1:
-            raise ValueError(f"--repetitions must be at least 1, got {self.repetitions}")
+        cli.at_least("repetitions", self.repetitions, 1)
         if not self.optimisers:
             raise ValueError("--optimisers must name at least one")
 
@@ -152,16 +150,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: Options) -> None:
     """Weight, covariance and activation matching against the learning rate."""
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
-    task = partial(trained, data_dir=options.data_dir, device=str(options.torch_device))
-    cli.perform(
-        options,
-        task,
-        configurations(options),
-        draw=draw,
-        summarise=summarise,
-        data=dataset.provenance,
-    )
+    configs = configurations(options)
+    cli.perform_on_data(options, trained, configs, draw=draw, summarise=summarise)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ cycles of networks. Beside the paper: no matching at all, one common frame for a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,10 +41,8 @@ class Options(cli.NetworkOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.repetitions is not None and self.repetitions < 1:
-            raise ValueError(f"--repetitions must be at least 1, got {self.repetitions}")
-        if self.widest is not None and self.widest < 16:
-            raise ValueError(f"--widest must be at least 16, got {self.widest}")
+        cli.at_least("repetitions", self.repetitions, 1)
+        cli.at_least("widest", self.widest, 16)
 
 
 @dataclass(frozen=True)
@@ -189,16 +186,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: Options) -> None:
     """Strong linear connectivity: four networks, one permutation each, against the width."""
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
-    task = partial(measured, data_dir=options.data_dir, device=str(options.torch_device))
-    cli.perform(
-        options,
-        task,
-        configurations(options),
-        draw=draw,
-        summarise=summarise,
-        data=dataset.provenance,
-    )
+    configs = configurations(options)
+    cli.perform_on_data(options, measured, configs, draw=draw, summarise=summarise)
 
 
 if __name__ == "__main__":

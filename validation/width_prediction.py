@@ -11,7 +11,6 @@ are written to the table, so that the choice can be judged.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,8 +50,7 @@ class Options(cli.NetworkOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.repetitions is not None and self.repetitions < 1:
-            raise ValueError(f"--repetitions must be at least 1, got {self.repetitions}")
+        cli.at_least("repetitions", self.repetitions, 1)
 
 
 @dataclass(frozen=True)
@@ -295,16 +293,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(options: Options) -> None:
     """Predict across widths from single pairs, and compare with networks of those widths."""
-    dataset = data.load(options.dataset, data_dir=options.data_dir)
-    task = partial(measured, data_dir=options.data_dir, device=str(options.torch_device))
-    cli.perform(
-        options,
-        task,
-        configurations(options),
-        draw=draw,
-        summarise=summarise,
-        data=dataset.provenance,
-    )
+    configs = configurations(options)
+    cli.perform_on_data(options, measured, configs, draw=draw, summarise=summarise)
 
 
 if __name__ == "__main__":

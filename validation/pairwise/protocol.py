@@ -55,10 +55,8 @@ class Options(cli.NetworkOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.models is not None and self.models < 3:
-            raise ValueError(f"--models must be at least 3, got {self.models}")
-        if self.widest is not None and self.widest < NARROW:
-            raise ValueError(f"--widest must be at least {NARROW}, got {self.widest}")
+        cli.at_least("models", self.models, 3)
+        cli.at_least("widest", self.widest, NARROW)
 
 
 @dataclass(frozen=True)

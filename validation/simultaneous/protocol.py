@@ -42,9 +42,7 @@ class Options(cli.NetworkOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("repetitions", "width"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"--{name} must be at least 1, got {value}")
+            cli.at_least(name, getattr(self, name), 1)
 
 
 @dataclass(frozen=True)
