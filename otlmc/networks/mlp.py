@@ -27,7 +27,7 @@ class Architecture:
     bias : bool
         Whether layers have a bias.
     layer_norm : bool
-        Whether every hidden layer is Linear, activation, then LayerNorm (in this order).
+        Whether every hidden layer is Linear, LayerNorm, then activation (in this order).
 
     Examples
     --------
@@ -101,8 +101,8 @@ class MLP(nn.Module):
         activation = ACTIVATIONS[self.architecture.activation]
         entering = [inputs]
         for index, layer in enumerate(self.layers[:-1]):
-            hidden = activation(layer(entering[-1]))
-            entering.append(self.norms[index](hidden) if self.norms else hidden)
+            written = layer(entering[-1])
+            entering.append(activation(self.norms[index](written) if self.norms else written))
         return entering
 
     def forward(self, inputs: Tensor) -> Tensor:

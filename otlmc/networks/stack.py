@@ -140,7 +140,7 @@ class Stack(Sequence[MLP]):
         return self._affine(self.architecture.depth - 1, self.activations(inputs)[-1])
 
     def first_layer(self, inputs: Tensor) -> Tensor:
-        """Return what the first layer writes, before the activation: (E, n, width)."""
+        """Return what the first layer writes, before LayerNorm and activation: (E, n, width)."""
         return self._affine(0, inputs)
 
     def after_first_layer(self, written: Tensor) -> Tensor:
@@ -151,12 +151,11 @@ class Stack(Sequence[MLP]):
 
     def _activate(self, layer: int, written: Tensor) -> Tensor:
         """Return what the next layer reads where layer ``layer`` writes."""
-        hidden = ACTIVATIONS[self.architecture.activation](written)
-        if not self.architecture.layer_norm:
-            return hidden
-        hidden = F.layer_norm(hidden, hidden.shape[-1:])
-        scale, shift = (self.tensors[f"norms.{layer}.{p}"] for p in ("weight", "bias"))
-        return torch.addcmul(shift[:, None], hidden, scale[:, None])
+        if self.architecture.layer_norm:
+            normed = F.layer_norm(written, written.shape[-1:])
+            scale, shift = (self.tensors[f"norms.{layer}.{p}"] for p in ("weight", "bias"))
+            written = torch.addcmul(shift[:, None], normed, scale[:, None])
+        return ACTIVATIONS[self.architecture.activation](written)
 
     def _affine(self, layer: int, inputs: Tensor) -> Tensor:
         weight = self.tensors[f"layers.{layer}.weight"]

@@ -31,11 +31,11 @@ def test_stack_computes_what_its_networks_compute(architecture, own):
         )
 
 
-def test_mlp_is_the_sequential_network_with_norms_after_activations():
+def test_mlp_is_the_sequential_network_with_norms_before_activations():
     mlp = MLP(NORMED)
     layers, norms = mlp.layers, mlp.norms
     sequential = nn.Sequential(
-        layers[0], nn.Tanh(), norms[0], layers[1], nn.Tanh(), norms[1], layers[2]
+        layers[0], norms[0], nn.Tanh(), layers[1], norms[1], nn.Tanh(), layers[2]
     )
     inputs = torch.randn(4, 5)
     assert torch.equal(mlp(inputs), sequential(inputs))

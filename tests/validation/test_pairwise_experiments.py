@@ -6,9 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import validation
+from otlmc import networks
 from otlmc.connectivity import PathsReport
+from otlmc.networks import Architecture
 from validation.pairwise import (
     clusters,
     families,
@@ -110,6 +113,18 @@ def test_initialisations_and_optimisers() -> None:
     assert (losses.verdict, losses.reason) == ("not comparable", "width 16 instead of 512")
     assert len(initialisation.draw(table).axes) == 1
     assert list(initialisation.summarise(table)) == ["frame", *initialisation.KINDS.values()]
+
+
+def test_weights_of_an_initialisation_stand_beside_biases_of_pytorch() -> None:
+    shape = Architecture(widths=(2, 400, 1))
+    stack = initialisation.drawn(shape, "kaiming_uniform", weights=range(4), biases=range(4, 8))
+    expected = networks.draw(shape, range(4), initialisation="kaiming_uniform")
+    for name in ("layers.0.weight", "layers.1.weight"):
+        assert torch.equal(stack.tensors[name], expected.tensors[name])
+    biases, outgoing = stack.tensors["layers.0.bias"], stack.tensors["layers.1.weight"][:, 0]
+    assert float(biases.abs().max()) == pytest.approx(2**-0.5, rel=0.01)
+    for bias, weight in zip(biases, outgoing, strict=True):
+        assert abs(np.corrcoef(bias, weight)[0, 1]) < 4 / 400**0.5
 
 
 def test_committed_initialisations() -> None:

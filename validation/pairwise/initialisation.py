@@ -2,7 +2,8 @@
 
 Protocols 2.E and 2.F, moons: Kaiming's normal and uniform initialisation with AdamW and RMSprop;
 the epsilon-loss within and between the four families in the frame of the best network, in that of
-the best of every family, and with every pair matched on its own.
+the best of every family, and with every pair matched on its own. The paper's code draws the weights
+again, and leaves the biases as PyTorch draws them.
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from otlmc import plotting
+from otlmc import networks, plotting
 from otlmc.connectivity import PathsReport
 from otlmc.data import Dataset
-from otlmc.networks import Schedule, Stack, TrainConfig, TrainResult, train
+from otlmc.networks import Architecture, Schedule, Stack, TrainConfig, TrainResult, train
 from otlmc.networks.config import OptimiserName
 from otlmc.networks.initialisation import Initialisation
 from validation.pairwise import families, protocol
@@ -27,6 +28,7 @@ __all__ = ["DATASETS", "claims", "configurations", "draw", "measured", "summaris
 DATASETS: tuple[Name, ...] = ("moons",)
 INITIALISATIONS: tuple[Initialisation, ...] = ("kaiming_normal", "kaiming_uniform")
 OPTIMISERS: tuple[OptimiserName, ...] = ("adamw", "rmsprop")
+FAMILIES = tuple(product(INITIALISATIONS, OPTIMISERS))
 KINDS = {
     ("adamw", "adamw"): "both AdamW",
     ("adamw", "rmsprop"): "AdamW and RMSprop",
@@ -59,7 +61,7 @@ def measured(config: Families, *, data_dir: Path | None, device: str) -> Rows:
     dataset = protocol.load(config.dataset, data_dir=data_dir, device=device)
     results = {
         (initialisation, optimiser): _train(config, initialisation, optimiser, dataset, device)
-        for initialisation, optimiser in product(INITIALISATIONS, OPTIMISERS)
+        for initialisation, optimiser in FAMILIES
     }
     for (initialisation, optimiser), result in results.items():
         names = {"initialisation": initialisation, "optimiser": optimiser}
@@ -104,13 +106,26 @@ def _train(
         batch_size=256,
         epochs=config.epochs,
         schedule=Schedule(shape="cosine_epoch"),
-        initialisation=initialisation,
     )
     # Networks of two families have no weights and no batch in common.
-    number = INITIALISATIONS.index(initialisation) * len(OPTIMISERS) + OPTIMISERS.index(optimiser)
-    seeds = protocol.seeds_of(config.seed, config.models, first=number * config.models)
+    number = FAMILIES.index((initialisation, optimiser))
+    seeds, others = (
+        protocol.seeds_of(config.seed, config.models, first=k * config.models)
+        for k in (number, number + len(FAMILIES))
+    )
     shape = protocol.architecture(dataset, config.width)
-    return train(shape, dataset, training, seeds, device=device)
+    initial = drawn(shape, initialisation, weights=seeds, biases=others)
+    return train(shape, dataset, training, seeds, initial=initial, device=device)
+
+
+def drawn(
+    shape: Architecture, initialisation: Initialisation, *, weights: range, biases: range
+) -> Stack:
+    """Return networks with the weights of an initialisation, and biases as PyTorch draws them."""
+    chosen = networks.draw(shape, weights, initialisation=initialisation).tensors
+    default = networks.draw(shape, biases).tensors
+    tensors = {n: chosen[n] if n.endswith("weight") else default[n] for n in shape.shapes}
+    return Stack(shape, tensors)
 
 
 def draw(table: pd.DataFrame) -> plotting.Figure:
