@@ -9,15 +9,14 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +35,6 @@ Config = TypeVar("Config")
 Task = Callable[[Config], Iterable[Mapping[str, Any]]]
 
 _SCALARS = (bool, int, float, str, type(None))
-_CONNECT_SECONDS = 10
 
 
 class SweepError(RuntimeError):
@@ -132,7 +130,8 @@ def run(
     TypeError, ValueError
         For configurations that cannot be told apart by their fields, and bad options.
     ConnectionError
-        If no scheduler answers, or it is lost; what was finished before stays.
+        If no scheduler answers, or it is lost, or for ten minutes all its workers are; what was
+        finished before stays.
     OSError
         If a result cannot be written; what was finished before stays.
 
@@ -245,45 +244,21 @@ def _alone(job: _Job) -> _Outcome:
 
 
 def _on_cluster(missing: Sequence[_Job], scheduler: str) -> Generator[_Outcome]:
-    """Yield outcomes as they come from a dask cluster.
+    """Yield outcomes as they come from a dask cluster."""
+    if find_spec("distributed") is None:
+        raise ImportError("`scheduler` needs dask: pip install 'otlmc[cluster]'")
+    from otlmc import _cluster
 
-    Through dask's own client: joblib's dask back end waits for ever for a task whose workers died.
-    """
+    left = len(missing)
     try:
-        from distributed import Client, KilledWorker, as_completed
-    except ImportError as error:
-        raise ImportError("`scheduler` needs dask: pip install 'otlmc[cluster]'") from error
-    try:
-        client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
+        for job, result in _cluster.results(missing, scheduler):
+            outcome = job.failed(result) if isinstance(result, BaseException) else result
+            yield outcome
+            left -= not outcome.error
+    except _cluster.ClusterLostError as error:
         raise ConnectionError(
-            f"no dask scheduler answers at {scheduler} within {_CONNECT_SECONDS} s"
+            f"{error}; {left} tasks are left, all others are kept, and `resume` goes on from there"
         ) from error
-    with client:
-        if not client.scheduler_info()["workers"]:
-            print(f"no worker is at {scheduler} yet: the tasks wait for one", file=sys.stderr)
-        futures = client.map(_Job.__call__, missing, pure=False)
-        jobs = dict(zip(futures, missing, strict=True))
-        suspects = []
-        try:
-            for future in as_completed(futures, loop=client.loop):
-                if isinstance(future.exception(), KilledWorker):
-                    suspects.append(jobs[future])
-                else:
-                    yield _outcome(future, jobs[future])
-            # Dask blames all that waited at workers that died: run each again, alone.
-            for job in suspects:
-                yield _outcome(client.submit(job, pure=False), job)
-        except CancelledError as error:
-            raise ConnectionError(
-                f"lost the dask scheduler at {scheduler}; finished tasks are kept for `resume`"
-            ) from error
-
-
-def _outcome(future: Any, job: _Job) -> _Outcome:
-    """Wait for a dask future and return its outcome."""
-    error = future.exception()
-    return future.result() if error is None else job.failed(error)
 
 
 def _fields(config: object) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 import csv
 import functools
 import json
+import logging
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 
@@ -213,29 +215,122 @@ def test_a_file_that_cannot_grow_is_named_and_the_finished_tasks_stay(tmp_path):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "pigeon://loft"])
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch, address):
-    pytest.importorskip("distributed")
-    monkeypatch.setattr(sweep, "_CONNECT_SECONDS", 1)
+    _cluster = pytest.importorskip("otlmc._cluster")
+    monkeypatch.setattr(_cluster, "_CONNECT_SECONDS", 1)
     with pytest.raises(ConnectionError, match=f"no dask scheduler answers at {address}"):
         run(spectrum, CONFIGS, folder=tmp_path, scheduler=address)
 
 
-def test_a_scheduler_without_workers_and_then_lost_is_named(tmp_path, capsys):
+@contextmanager
+def dask_program(name, *args):
+    """Run a scheduler or a worker that can import the tasks, until it is killed."""
+    program = [sys.executable, "-m", f"distributed.cli.dask_{name}", *args]
+    program += ["--host", "127.0.0.1", "--no-dashboard"]
+    here = Path(__file__).parent
+    with subprocess.Popen(program, stderr=subprocess.DEVNULL, cwd=here) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def dask_scheduler(tmp_path):
+    """Run a scheduler; yield its process and its address."""
     pytest.importorskip("distributed")
     contact = tmp_path / "scheduler.json"
-    program = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
-    program += ["--no-dashboard", "--scheduler-file", str(contact)]
-    here = Path(__file__).parent  # the scheduler must be able to import the tasks
-    with subprocess.Popen(program, stderr=subprocess.DEVNULL, cwd=here) as process:
-        while not contact.exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        address = json.loads(contact.read_text())["address"]
+    with dask_program("scheduler", "--port", "0", "--scheduler-file", str(contact)) as process:
+        wait_until(contact.exists)
+        yield process, json.loads(contact.read_text())["address"]
+
+
+def dask_worker(address):
+    return dask_program("worker", address, "--no-nanny", "--nthreads", "1")
+
+
+@contextmanager
+def once_some_are_finished(folder, action):
+    """Do something beside a sweep, when it has finished some tasks."""
+
+    def wait():
+        wait_until(lambda: len(finished(folder)) >= 3)
+        action()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    yield
+    thread.join()
+
+
+slow = functools.partial(spectrum, wait=0.2)
+
+
+def test_a_scheduler_without_workers_and_then_lost_is_named(tmp_path, capsys):
+    with dask_scheduler(tmp_path) as (process, address):
         killer = threading.Timer(0.5, process.kill)  # it has no workers: the tasks wait
         killer.start()
-        with pytest.raises(ConnectionError, match=f"lost the dask scheduler at {address}"):
+        with pytest.raises(ConnectionError, match=f"lost the dask scheduler at {address}; 12 task"):
             run(spectrum, CONFIGS, folder=tmp_path / "out", scheduler=address)
         killer.join()
     assert f"no worker is at {address} yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", ["kill", "terminate"])
+def test_a_scheduler_that_is_lost_in_mid_run_costs_nothing(
+    tmp_path, expected, end, monkeypatch, caplog
+):
+    monkeypatch.setattr(logging.getLogger("distributed"), "propagate", True)
+    out = tmp_path / "out"
+    with (
+        dask_scheduler(tmp_path) as (process, address),
+        dask_worker(address),
+        once_some_are_finished(out, getattr(process, end)),
+        pytest.raises(ConnectionError, match=f"lost the dask scheduler at {address}") as caught,
+    ):
+        run(slow, CONFIGS, folder=out, scheduler=address)
+    kept = len(finished(out))
+    assert 3 <= kept < len(CONFIGS)
+    assert f"{len(CONFIGS) - kept} tasks are left, all others are kept" in str(caught.value)
+    assert not caplog.records  # dask's tracebacks would hide the message
+    run(spectrum, CONFIGS, folder=out, resume=True)
+    assert (out / "table.csv").read_bytes() == expected
+
+
+def test_a_cluster_that_loses_all_workers_goes_on_with_the_next(tmp_path, expected, capsys):
+    out = tmp_path / "out"
+    with ExitStack() as stack:
+        _, address = stack.enter_context(dask_scheduler(tmp_path))
+        first = stack.enter_context(dask_worker(address))
+
+        def replace():
+            first.kill()
+            wait_until(lambda: "no worker is left" in capsys.readouterr().err)
+            stack.enter_context(dask_worker(address))
+
+        with once_some_are_finished(out, replace):
+            run(slow, CONFIGS, folder=out, scheduler=address)
+    assert f"a worker has joined {address}: the sweep goes on" in capsys.readouterr().err
+    assert (out / "table.csv").read_bytes() == expected
+
+
+def test_a_cluster_that_loses_all_workers_for_good_ends_the_sweep(tmp_path, expected, monkeypatch):
+    _cluster = pytest.importorskip("otlmc._cluster")
+    monkeypatch.setattr(_cluster, "_PATIENCE_SECONDS", 1)
+    out = tmp_path / "out"
+    with dask_scheduler(tmp_path) as (_, address), dask_worker(address) as worker:
+        with (
+            once_some_are_finished(out, worker.kill),
+            pytest.raises(
+                ConnectionError, match=f"{address} has had no worker for 1 s; [4-9] task"
+            ),
+        ):
+            run(slow, CONFIGS, folder=out, scheduler=address)
+        kept = {key: (out / f"{key}.json").stat().st_mtime_ns for key in finished(out)}
+        with dask_worker(address):
+            run(spectrum, CONFIGS, folder=out, scheduler=address, resume=True)
+    assert len(kept) >= 3
+    assert {key: (out / f"{key}.json").stat().st_mtime_ns for key in kept} == kept
+    assert (out / "table.csv").read_bytes() == expected
 
 
 def test_without_dask_the_extra_is_named(tmp_path, monkeypatch):
