@@ -15,9 +15,8 @@ from otlmc.networks import Architecture, TrainConfig, train
 
 digits = data.load("digits")
 shape = Architecture(widths=(64, 256, 40, 10), activation="tanh")
-a, b = train(
-    shape, digits, TrainConfig(lr=0.05, batch_size=50, epochs=20), seeds=[0, 1]
-).stack
+config = TrainConfig(lr=0.05, batch_size=50, epochs=20)
+a, b = train(shape, digits, config, seeds=[0, 1], device="cpu").stack
 found = match(a, b, digits.train_inputs, method="activation_correlation")
 aligned = found.permutation.apply(b)
 

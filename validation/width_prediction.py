@@ -106,7 +106,7 @@ def trained_pair(a: MLP, b: MLP, dataset: data.Dataset) -> Iterator[dict[str, An
     match_on = dataset.train_inputs[:MATCHED]
     matching = match(a, b, match_on, method="activation_centred")
     certificate = certify(a, b, inputs, permutation=matching)
-    barrier = certificate.loss_barrier(labels.cpu().numpy())
+    barrier = certificate.loss_barrier(labels)
     upper = {"deviation": certificate.deviation.upper, "loss barrier": barrier.upper}
     height = path(a, b, inputs, labels, permutation=matching).loss_barrier
     yield from _laws(a, b, inputs, labels, match_on, upper)

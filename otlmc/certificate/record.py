@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
+from torch import Tensor
 
 from otlmc import _check
 from otlmc.bounds.barrier import cross_entropy_barrier, squared_loss_barrier
@@ -97,12 +98,14 @@ class Certificate(Record):
             reference=REFERENCE,
         )
 
-    def loss_barrier(self, labels: ArrayLike, *, loss: Loss = "cross-entropy") -> Comparison:
+    def loss_barrier(
+        self, labels: ArrayLike | Tensor, *, loss: Loss = "cross-entropy"
+    ) -> Comparison:
         """Bound the barrier max_t [L(t) - (1 - t) L(0) - t L(1)] of the mean loss.
 
         Parameters
         ----------
-        labels : array_like
+        labels : array or Tensor
             Class numbers, shape (samples,); for the squared loss the targets, shape
             (samples, outputs).
         loss : {"cross-entropy", "squared"}
@@ -118,8 +121,9 @@ class Certificate(Record):
         ValueError
             If the labels do not fit the outputs.
         """
+        targets = labels.cpu() if isinstance(labels, Tensor) else labels
         if _check.one_of("loss", loss, ("cross-entropy", "squared")) == "squared":
-            residuals = _residuals(self.outputs, labels)
+            residuals = _residuals(self.outputs, targets)
             losses = (residuals**2).mean(1)
             ends = np.maximum(residuals[:-1], residuals[1:])
             steps = [
@@ -127,7 +131,7 @@ class Certificate(Record):
                 for excess, residual in zip(self.excess, ends, strict=True)
             ]
         else:
-            losses = _cross_entropies(self.outputs, labels)
+            losses = _cross_entropies(self.outputs, targets)
             outputs = self.outputs.shape[2]
             steps = [cross_entropy_barrier(excess, outputs=outputs) for excess in self.excess]
         barrier = losses - (1 - self.t) * losses[0] - self.t * losses[-1]

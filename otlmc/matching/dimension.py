@@ -91,6 +91,7 @@ def layer_dimensions(
         total = 0
         for layer in spec.writers(group):
             weight = state[layer.weight].double().flatten(1)
-            total += (weight @ moments[layer.name].second if moments else weight) @ weight.T
-        result[group] = approximate_dimension(np.asarray(total))
+            seen = weight @ moments[layer.name].second if moments else weight
+            total += (seen @ weight.T).cpu().numpy()
+        result[group] = approximate_dimension(total)
     return result

@@ -63,7 +63,7 @@ def reduce_redundancy(network: MLP, *, similarity: float = 0.99, as_published: b
             state[name] = state[name][kept]
     inputs, _, outputs = architecture.widths
     reduced = Architecture(widths=(inputs, int(kept.sum()), outputs), bias=architecture.bias)
-    result = MLP(reduced).to(incoming.device)
+    result = MLP(reduced).to(next(network.parameters()))
     result.load_state_dict(state)
     return result
 
@@ -104,7 +104,7 @@ def pad(network: MLP, width: int) -> MLP:
     if width < present:
         raise ValueError(f"`width` must be at least {present}, got {width}")
     wider = Architecture(widths=(inputs, width, outputs), bias=network.architecture.bias)
-    result = MLP(wider).to(next(network.parameters()).device)
+    result = MLP(wider).to(next(network.parameters()))
     with torch.no_grad():
         for name, tensor in result.state_dict().items():
             source = network.state_dict()[name]

@@ -78,17 +78,18 @@ class Stack(Sequence[MLP]):
     @classmethod
     def average(cls, stacks: Iterable["Stack"]) -> "Stack":
         """Average networks over stacks: stochastic weight averaging when these are checkpoints."""
-        count, total, architecture = 0, {}, None
+        count, total, last = 0, {}, None
         for stack in stacks:
-            if architecture not in (None, stack.architecture):
-                raise ValueError(f"`stacks` mixes {architecture} and {stack.architecture}")
-            count, architecture = count + 1, stack.architecture
+            if last is not None and last.architecture != stack.architecture:
+                raise ValueError(f"`stacks` mixes {last.architecture} and {stack.architecture}")
+            count, last = count + 1, stack
             for name, tensor in stack.tensors.items():
                 # float64, so that many checkpoints add up without round-off.
                 total[name] = total.get(name, 0.0) + tensor.detach().double()
-        if architecture is None:
+        if last is None:
             raise ValueError("`stacks` is empty")
-        return cls(architecture, {name: (t / count).float() for name, t in total.items()})
+        means = {name: (total[name] / count).to(t.dtype) for name, t in last.tensors.items()}
+        return cls(last.architecture, means)
 
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
@@ -106,7 +107,7 @@ class Stack(Sequence[MLP]):
             return Stack(self.architecture, chosen)
         if not -len(self) <= index < len(self):
             raise IndexError(f"network {index} of a stack of {len(self)}")
-        network = MLP(self.architecture).to(self.device)
+        network = MLP(self.architecture).to(next(iter(self.tensors.values())))
         network.load_state_dict({name: tensor[index] for name, tensor in self.tensors.items()})
         return network
 

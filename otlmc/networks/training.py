@@ -260,4 +260,5 @@ def _batches(dataset: Dataset, config: TrainConfig, seeds: Sequence[int]) -> Ite
     for _ in range(config.epochs):
         orders = torch.stack([torch.randperm(examples, generator=stream) for stream in streams])
         orders = orders if shared is None else orders[0]
-        yield from orders.to(device).split(config.batch_size, dim=-1)
+        # A GPU still works on the last epoch: the host does not wait for it.
+        yield from orders.to(device, non_blocking=True).split(config.batch_size, dim=-1)
