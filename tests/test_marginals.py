@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import integrate, special
+from scipy import integrate, special, stats
 
 from otlmc.laws import Laplace, Law, Product, TruncatedGaussian
 from otlmc.marginals import GAUSSIAN, LAPLACE, UNIFORM, from_quantile, truncated_gaussian
@@ -78,6 +78,19 @@ def test_skewed_laws_by_quantile(name, quantile, variance) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "quantile", "variance"),
+    [
+        ("lognormal", lambda u: np.exp(1.5 * special.ndtri(u)), math.exp(4.5) - math.exp(2.25)),
+        ("Pareto", lambda u: (1 - u) ** (-1 / 3.5), 3.5 / (1.5 * 2.5**2)),
+        ("Student", lambda u: stats.t(4).ppf(u), 2.0),
+        ("Weibull", lambda u: np.log1p(-u) ** 2, 20.0),
+    ],
+)
+def test_variance_of_heavy_tails(name, quantile, variance) -> None:
+    assert from_quantile(name, quantile)[1] == pytest.approx(variance, rel=3e-6)
+
+
 @pytest.mark.parametrize("marginal", MARGINALS, ids=lambda m: m.name)
 def test_unimodal_laws_are_recognised_by_quantile(marginal) -> None:
     assert from_quantile("given", marginal.quantile)[0].unimodal
@@ -85,7 +98,7 @@ def test_unimodal_laws_are_recognised_by_quantile(marginal) -> None:
 
 def test_laws_with_more_mass_at_the_ends_are_not_unimodal() -> None:
     assert not from_quantile("arcsine", lambda u: np.sin(np.pi * (u - 0.5)))[0].unimodal
-    assert not from_quantile("cubic", lambda u: np.cbrt(u - 0.5))[0].unimodal
+    assert not from_quantile("two bumps", lambda u: u + np.tanh(5 * (2 * u - 1)))[0].unimodal
 
 
 def test_entropy_power_of_the_exponential_law() -> None:
@@ -99,6 +112,11 @@ def test_entropy_power_of_the_exponential_law() -> None:
     [
         (lambda u: np.tan(np.pi * (u - 0.5)), "tails"),  # Cauchy
         (lambda u: (1 - u) ** -0.4, "tails"),  # Pareto, of variance 20/9 and no fourth moment
+        (lambda u: u + 10 * (u > 0.07), "suddenly"),  # a gap in the support
+        (lambda u: u + 0.01 * (u > 0.3), "suddenly"),
+        (lambda u: special.ndtri(u) + np.tanh(1000 * (u - 0.4)), "suddenly"),  # nearly a gap
+        (lambda u: np.where(u < 0.5, u, 4 * u - 1.5), "suddenly"),  # the density jumps
+        (lambda u: np.cbrt(u - 0.5), "suddenly"),  # the density vanishes at the median
         (lambda u: np.maximum(u, 0.01), "atom"),
         (lambda u: -u, "atom"),
         (lambda u: np.sqrt(u - 0.5), "finite"),

@@ -4,6 +4,7 @@ A Gaussian with any covariance is one, in the eigenbasis of its covariance; no o
 after a rotation.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -83,6 +84,22 @@ class Law:
     def lipschitz(self) -> float:
         """Lipschitz constant of a map that carries a standard Gaussian vector to the law."""
         return max(b.marginal.lipschitz * float(np.sqrt(b.variances[0])) for b in self.blocks)
+
+    @property
+    def projection_density(self) -> float:
+        """Bound on the density of <neuron, e>, over unit vectors e where the law has variance.
+
+        The largest density of a Gaussian; for others the square root of 2 times the largest density
+        of a coordinate, the inequalities of Rogozin and of Ball (1986).
+
+        Examples
+        --------
+        >>> round(Gaussian(spectrum=[4.0, 1.0, 0.0]).projection_density, 6)     # 1 / sqrt(2 pi)
+        0.398942
+        """
+        peaks = [b.marginal.peak / math.sqrt(b.variances[-1]) for b in self.blocks]
+        gaussian = all(b.marginal == GAUSSIAN for b in self.blocks)
+        return float(max(peaks) * (1.0 if gaussian else math.sqrt(2.0)))
 
     def sample(self, width: int, rng: Seed) -> Array:
         """Draw ``width`` independent neurons, shape (width, dim)."""
@@ -250,7 +267,9 @@ class Product(Law):
     Raises
     ------
     ValueError
-        For a law with atoms, which cannot be cut into halves of equal mass.
+        For a law with atoms, which cannot be cut into halves of equal mass, of infinite variance,
+        or with a gap in its support or a jump of its density, which quadrature does not resolve
+        (:func:`otlmc.marginals.from_quantile`).
 
     Examples
     --------
