@@ -32,7 +32,8 @@ class Interpolation:
     Parameters
     ----------
     networks : sequence of nn.Module
-        Networks of one architecture; they are copied and run in evaluation mode.
+        Networks of one architecture; they are copied to the device of the first and run in
+        evaluation mode.
 
     Raises
     ------
@@ -46,8 +47,12 @@ class Interpolation:
         for k, network in enumerate(networks):
             if not isinstance(network, nn.Module):
                 raise TypeError(f"network {k} must be an nn.Module, got {type(network).__name__}")
-        self.states = [state_of(network) for network in networks]
-        check_shapes({f"network {k}": state for k, state in enumerate(self.states)})
+        given = [state_of(network) for network in networks]
+        check_shapes({f"network {k}": state for k, state in enumerate(given)})
+        self.states = [
+            {key: tensor.to(given[0][key].device) for key, tensor in state.items()}
+            for state in given
+        ]
         self.network = copy.deepcopy(networks[0]).eval()
         self._first: list[nn.Module] = []
         self._given = _Given()
@@ -157,5 +162,5 @@ def _combine(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         return tensors[0].clone()
     total = tensors[0] * weights[0]
     for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
-        total = total.add(tensor.to(total.device), alpha=weight)
+        total = total.add(tensor, alpha=weight)
     return total

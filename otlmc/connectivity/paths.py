@@ -130,7 +130,7 @@ def _relation(between: Interpolation) -> str:
     """Say whether the ends are near in parameters: ``"copy"`` or ``"independent"``."""
     names = [key for key, _ in between.network.named_parameters()]
     a, b = between.states
-    apart = sum(float((a[n] - b[n].to(a[n].device)).double().square().sum()) for n in names)
+    apart = sum(float((a[n] - b[n]).double().square().sum()) for n in names)
     norm = sum(float(a[n].double().square().sum()) for n in names)
     return "copy" if apart <= _COPY_DISTANCE**2 * norm else "independent"
 
