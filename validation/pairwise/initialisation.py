@@ -3,7 +3,8 @@
 Protocols 2.E and 2.F, moons: Kaiming's normal and uniform initialisation with AdamW and RMSprop;
 the epsilon-loss within and between the four families in the frame of the best network, in that of
 the best of every family, and with every pair matched on its own. The paper's code draws the weights
-again, and leaves the biases as PyTorch draws them.
+again, and leaves the biases as PyTorch draws them. Beside the paper: the test losses on other draws
+of the moons, since its own are not available.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from otlmc import networks, plotting
+from otlmc import data, networks, plotting
 from otlmc.connectivity import PathsReport
 from otlmc.data import Dataset
 from otlmc.networks import Architecture, Schedule, Stack, TrainConfig, TrainResult, train
@@ -29,6 +30,8 @@ DATASETS: tuple[Name, ...] = ("moons",)
 INITIALISATIONS: tuple[Initialisation, ...] = ("kaiming_normal", "kaiming_uniform")
 OPTIMISERS: tuple[OptimiserName, ...] = ("adamw", "rmsprop")
 FAMILIES = tuple(product(INITIALISATIONS, OPTIMISERS))
+DRAWS = 8
+"""Draws of the moons on which the families are trained: the paper's is not available."""
 KINDS = {
     ("adamw", "adamw"): "both AdamW",
     ("adamw", "rmsprop"): "AdamW and RMSprop",
@@ -66,6 +69,7 @@ def measured(config: Families, *, data_dir: Path | None, device: str) -> Rows:
     for (initialisation, optimiser), result in results.items():
         names = {"initialisation": initialisation, "optimiser": optimiser}
         yield from protocol.network_rows(result, **names)
+    yield from _draws(config, device)
     labels = {
         "family": [f"{i} {o}" for i, o in results for _ in range(config.models)],
         "optimiser": [o for _, o in results for _ in range(config.models)],
@@ -75,6 +79,16 @@ def measured(config: Families, *, data_dir: Path | None, device: str) -> Rows:
             yield from (
                 {"by": by, **row} for row in families.family_rows(report, names, frame=frame)
             )
+
+
+def _draws(config: Families, device: str) -> Rows:
+    """Yield the test losses of every family on every draw of the data, the usual one first."""
+    for number in range(DRAWS):
+        dataset = data.load("moons", rng=number).to(device)
+        for initialisation, optimiser in FAMILIES:
+            losses = _train(config, initialisation, optimiser, dataset, device).test_loss
+            names = {"initialisation": initialisation, "optimiser": optimiser, "draw": number}
+            yield {**names, "quantity": "test_loss of a draw", **protocol.statistics(losses)}
 
 
 def _frames(
