@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import sparse
 
 BoundKind = Literal["upper", "lower", "upper estimate", "lower estimate"]
 """The side of a bound, and whether it is a theorem or, with measured quantities, an estimate."""
@@ -228,7 +228,7 @@ class Transport(Record):
     gap: float
     method: str
     permutation: NDArray[np.int64] | None = None
-    plan: sparse.coo_array | None = None
+    plan: "scipy.sparse.coo_array | None" = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,8 +4,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from otlmc.laws import Empirical, Law
 from otlmc.marginals import GAUSSIAN
@@ -96,11 +97,11 @@ def nearest_neighbour_bound(law: Law, width: int, p: int = 2) -> float:
 def _isotropic_nearest(dim: int, width: int, p: int) -> float:
     """E min over m of |a - b_j|^p for standard Gaussians in R^dim, from below."""
     nodes, weights = np.polynomial.legendre.leggauss(48)
-    norms = stats.chi2.ppf(0.5 * (nodes + 1), dim)[:, None]  # |a|^2, by quantile
+    norms = scipy.stats.chi2.ppf(0.5 * (nodes + 1), dim)[:, None]  # |a|^2, by quantile
     farthest = norms + dim + 12 * np.sqrt(2 * dim + 4 * norms)
 
     def survival(squared_radii: Array) -> Array:
-        inside = stats.ncx2.cdf(squared_radii, dim, norms)
+        inside = scipy.stats.ncx2.cdf(squared_radii, dim, norms)
         return np.exp(width * np.log1p(-np.minimum(inside, 1 - 1e-16)))
 
     # with 2^50 neurons on a line the nearest is at a squared distance of 1e-30

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from otlmc.laws import Law
 from otlmc.marginals import MAX_CUTS
@@ -54,7 +55,7 @@ def unmatched(width: int, depth: int) -> Array:
 def _binomial_unmatched(width: int, level: int) -> float:
     if level == 0:
         return 0.0
-    law = stats.binom(width, 2.0**-level)
+    law = scipy.stats.binom(width, 2.0**-level)
     reach = 12 * law.std() + 40  # the rest of the distribution is below 1e-30
     counts = np.arange(max(0, int(law.mean() - reach)), min(width, int(law.mean() + reach)) + 1)
     below = law.cdf(counts)

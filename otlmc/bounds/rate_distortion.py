@@ -7,8 +7,8 @@ A permutation of m neurons tells at most log2 m bits about where a neuron goes, 
 from collections.abc import Callable
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import optimize
 
 from otlmc.laws import Law
 
@@ -47,7 +47,7 @@ class _ReverseWaterFilling:
     def solve(self, quantity: Callable[[float], float], target: float) -> float:
         """Return the log slope at which the (monotone) quantity takes the target."""
         low, high = self.log_slopes
-        return optimize.root_scalar(
+        return scipy.optimize.root_scalar(
             lambda s: quantity(s) - target, bracket=(low, high), method="brentq", xtol=1e-12
         ).root
 

@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 from otlmc import _check
 from otlmc.matching.permutation import Indices
@@ -70,7 +70,7 @@ def _solve(matrix: NDArray[np.float64]) -> Indices:
     centred -= centred.mean(1, keepdims=True)
     rows = np.argsort(-centred.max(1), kind="stable")
     found = np.empty(len(matrix), dtype=np.int64)
-    found[rows] = linear_sum_assignment(centred[rows], maximize=True)[1]
+    found[rows] = scipy.optimize.linear_sum_assignment(centred[rows], maximize=True)[1]
     return found
 
 
