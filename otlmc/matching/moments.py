@@ -152,6 +152,18 @@ def batches(model: nn.Module, inputs: Inputs, batch_size: int) -> Iterator[Tenso
         yield batch.to(device, dtype)
 
 
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, and every part of it back into its own mode."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def _placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     parameter = next(model.parameters())
     return parameter.device, parameter.dtype
@@ -172,56 +184,54 @@ def _recording(
             if written
             else module.register_forward_pre_hook(_keeper(kept))
         )
-    training = model.training
-    model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), evaluation_mode(model):
             yield seen
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
 
 
 def _keeper(values: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        values.append(args[0])
+        values.append(args[0].clone())  # what comes next may write into it
 
     return keep
 
 
 def _writer(values: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def keep(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        values.append(output.clone())  # an activation may be applied in place
+        values.append(output.clone())
 
     return keep
 
 
 def _units(module: nn.Module, value: Tensor, block: int) -> Tensor:
     """Return what a layer reads as (samples, units): positions become samples."""
-    if not isinstance(module, nn.Linear):
-        return value.movedim(1, -1).flatten(0, -2).double()
-    return value.flatten(0, -2).unflatten(1, (-1, block)).movedim(1, -1).flatten(0, -2).double()
+    last = value if isinstance(module, nn.Linear) else value.movedim(1, -1)
+    return last.flatten(0, -2).unflatten(1, (-1, block)).movedim(1, -1).flatten(0, -2).double()
 
 
 def _patches(module: nn.Module, value: Tensor) -> Tensor:
     """Return what a layer reads as (samples, inputs of a unit)."""
-    if isinstance(module, nn.Linear):
+    if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return value.flatten(0, -2)
-    if not isinstance(module, nn.Conv1d | nn.Conv2d):
-        raise ValueError(f"no patch moments for {type(module).__name__}")
-    wide = (value.unsqueeze(2), True) if isinstance(module, nn.Conv1d) else (value, False)
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    value = F.pad(value, _pads(module), mode)
+    for k, size in enumerate(module.kernel_size):
+        spread, step = module.dilation[k], module.stride[k]
+        value = value.unfold(2 + k, spread * (size - 1) + 1, step)[..., ::spread]
+    spatial = len(module.kernel_size)  # now (samples, channels, *positions, *kernel)
+    return value.movedim(1, 1 + spatial).flatten(0, spatial).flatten(1)
 
-    def pair(setting: tuple[int, ...], fill: int) -> tuple[int, int]:
-        return (fill, setting[0]) if wide[1] else (setting[0], setting[1])
 
-    if isinstance(module.padding, str) or module.padding_mode != "zeros":
-        raise ValueError(f"no patch moments for padding {module.padding!r} ({module.padding_mode})")
-    columns = F.unfold(
-        wide[0],
-        pair(module.kernel_size, 1),
-        dilation=pair(module.dilation, 1),
-        padding=pair(module.padding, 0),
-        stride=pair(module.stride, 1),
-    )
-    return columns.movedim(1, -1).flatten(0, -2)
+def _pads(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[int]:
+    """Return the padding of a convolution as ``F.pad`` wants it: last axis first, both ends."""
+    pads: list[int] = []
+    for k in reversed(range(len(module.kernel_size))):
+        if module.padding == "same":
+            total = module.dilation[k] * (module.kernel_size[k] - 1)
+            pads += [total // 2, total - total // 2]
+        else:
+            pads += [0 if module.padding == "valid" else int(module.padding[k])] * 2
+    return pads

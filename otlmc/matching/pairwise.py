@@ -1,6 +1,7 @@
 """Match two networks, or two sequences of checkpoints with one permutation."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from otlmc.matching.permutation import Permutation, PermutationSpec, Rng, State,
 from otlmc.matching.record import Matching
 from otlmc.matching.relaxed import Relaxed
 from otlmc.matching.tracing import infer_spec
+
+_MOST_NAMED = 3
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -227,7 +230,17 @@ def spec_of(network: Network, spec: PermutationSpec | None) -> PermutationSpec:
             "`spec` must be given to match state dicts: only a module can be traced; "
             "see PermutationSpec.from_axes"
         )
-    return infer_spec(network)
+    found = infer_spec(network)
+    if found.fixed:
+        some = [f"{name!r} ({why})" for name, why in list(found.fixed.items())[:_MOST_NAMED]]
+        more = len(found.fixed) - len(some)
+        warnings.warn(
+            f"{len(found.fixed)} part(s) of {type(network).__name__} stay in place: "
+            + "; ".join(some + [f"and {more} more"] * (more > 0))
+            + "; `spec = infer_spec(network)` prints as a table, and `spec=spec` says no more",
+            stacklevel=4,  # where match is called
+        )
+    return found
 
 
 def check_states(spec: PermutationSpec, states: dict[str, State]) -> None:

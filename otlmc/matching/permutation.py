@@ -75,12 +75,15 @@ class PermutationSpec:
     blocks : mapping of str to int
         Groups whose units are tied into equal consecutive blocks (GroupNorm): a permutation must
         map blocks onto blocks.
+    fixed : mapping of str to str
+        The layers and modules whose units stay in place although they are hidden, and why.
     """
 
     sizes: Mapping[str, int]
     axes: Mapping[str, tuple[Axis, ...]]
     layers: tuple[Layer, ...]
     blocks: Mapping[str, int] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_axes(
@@ -150,12 +153,13 @@ class PermutationSpec:
         return [layer for layer in self.layers if layer.source == group]
 
     def __str__(self) -> str:
-        """Print for every group its units, the layers that write and those that read them."""
+        """Print for every group its units and the layers around it, and what stays in place."""
         rows: list[tuple[Cell, ...]] = [("group", "units", "written by", "read by")]
         for group, units in self.sizes.items():
             layers = (self.writers(group), self.readers(group))
             rows.append((group, units, *(", ".join(x.name for x in side) for side in layers)))
-        return aligned(rows)
+        left = [f"in place: {name} ({why})" for name, why in self.fixed.items()]
+        return "\n".join([aligned(rows), *left])
 
     def check(self, name: str, state: State) -> None:
         """Raise ``ValueError`` unless the tensors of ``state`` have the axes that are listed."""

@@ -1,12 +1,13 @@
 """Check that a permutation did what it should: keep the function, and bring B towards A."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from otlmc._text import aligned
-from otlmc.matching.moments import Inputs, batches
+from otlmc.matching.moments import Inputs, batches, evaluation_mode
 from otlmc.matching.permutation import Permutation
 from otlmc.matching.record import Matching
 from otlmc.results import Record
@@ -19,7 +20,8 @@ class Verification(Record):
     Attributes
     ----------
     output_change : float
-        Largest change of an output of B, divided by the largest output, in the precision of B.
+        Largest change of an output of B, divided by the largest output, in the precision of B;
+        half precision, which could not tell, is raised to float32.
     preserved : bool
         Whether that is round-off: at most 1000 units in the last place.
     distance_before, distance_after : float
@@ -84,16 +86,17 @@ def verify(
     """
     moving = permutation.permutation if isinstance(permutation, Matching) else permutation
     moving.spec.check("a", a.state_dict())
-    moved = moving.apply(b).eval()
-    training = b.training
-    b.eval()
+    moved = moving.apply(b)
+    dtype = next(b.parameters()).dtype
+    if torch.finfo(dtype).bits < 32:
+        dtype = torch.float32
+        b, moved = (copy.deepcopy(network).to(dtype) for network in (b, moved))
     change = size = 0.0
-    with torch.no_grad():
+    with torch.no_grad(), evaluation_mode(b), evaluation_mode(moved):
         for batch in batches(b, inputs, batch_size):
             before = b(batch)
             change = max(change, float((moved(batch) - before).abs().max()))
             size = max(size, float(before.abs().max()))
-    b.train(training)
     relative = change / size if size else change
     parameters = dict(a.named_parameters())
     norm = _norm(parameters, {})
@@ -101,7 +104,7 @@ def verify(
     places = [units != range(len(units)) for units in moving.values()]
     return Verification(
         output_change=relative,
-        preserved=relative <= 1000 * torch.finfo(next(b.parameters()).dtype).eps,
+        preserved=relative <= 1000 * torch.finfo(dtype).eps,
         distance_before=_norm(parameters, dict(b.named_parameters())),
         distance_after=after,
         relative_distance=after / norm if norm else after,

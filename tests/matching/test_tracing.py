@@ -62,13 +62,17 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("operation", "message"),
     [
-        (lambda m, x: x.flip(1), "'flip' of Odd: flip"),
+        (lambda m, x: x.flip(1), "no units of Odd can be permuted .*'first': 'flip' mixes them"),
         (lambda m, x: x[:, :6], "getitem"),
         (lambda m, x: torch.cumsum(x, 1), "cumsum"),
         (lambda m, x: torch.cat([x[:0], x]), "getitem"),
         (lambda m, x: x.transpose(0, 1), "transpose"),
-        (lambda m, x: x * m.vector, r"a free parameter of shape \(6,\)"),
-        (lambda m, x: x.mean(1), "a mean over axes 1"),
+        (lambda m, x: x.T.T, "'T' mixes them"),
+        (lambda m, x: x + torch.arange(6.0), "'add' adds a constant"),
+        (lambda m, x: x * m.vector.flip(0), "'mul' ties them to what stays in place"),
+        (lambda m, x: x.mean(1), "'mean' mixes them"),
+        (lambda m, x: x.view(x.shape[0] * 2, -1), "'view' mixes them"),
+        (lambda m, x: x.view(x.size(1), -1), "'view' mixes them"),
         (lambda m, x: x if x.sum() > 0 else -x, "torch.fx cannot trace Odd"),
     ],
 )
@@ -80,14 +84,15 @@ def test_refusals_name_the_operation(operation, message):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (nn.Sequential(nn.Linear(4, 6), nn.MultiheadAttention(6, 2)), "cannot"),
         (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 1, groups=2)), r"grouped .*\(2 groups"),
-        (nn.Sequential(nn.Linear(4, 6), nn.MaxPool1d(2), nn.Linear(3, 2)), "pooling over units"),
-        (nn.Sequential(nn.Linear(4, 6), nn.Linear(5, 2)), "5 entries for 6 units"),
-        (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Linear(4, 2)), "another layout"),
-        (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Flatten(0), nn.Linear(4, 2)), "axis 0 to -1"),
-        (nn.Sequential(nn.Linear(4, 6), nn.LayerNorm([3, 6])), "normalized_shape"),
-        (nn.Sequential(nn.Linear(4, 6), nn.Softmax(1), nn.Linear(6, 2)), "Softmax"),
+        (nn.Sequential(nn.Linear(4, 6), nn.MaxPool1d(2), nn.Linear(3, 2)), "MaxPool1d '1' mixes"),
+        (nn.Sequential(nn.Conv1d(4, 6, 1), nn.MaxPool2d(2), nn.Conv1d(3, 2, 1)), "MaxPool2d '1'"),
+        (nn.Sequential(nn.Linear(4, 6), nn.Linear(5, 2)), "'1' reads 5 entries of 6 units"),
+        (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Linear(4, 2)), "Linear '1' acts on another axis"),
+        (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Flatten(0), nn.Linear(4, 2)), "Flatten '1' mixes"),
+        (nn.Sequential(nn.Linear(4, 6), nn.Flatten(), nn.Linear(18, 2)), "'2' reads 18 entries"),
+        (nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(12), nn.Linear(6, 2)), "reads 12 entries"),
+        (nn.Sequential(nn.Linear(4, 6), nn.GLU(), nn.Linear(3, 2)), "GLU '1' mixes them"),
     ],
 )
 def test_refusals_name_the_layer(network, message):
@@ -105,7 +110,7 @@ def test_sums_of_unlike_groups():
             return self.out(self.a(x) + self.b(x))
 
     assert infer_spec(Sum(4)).sizes == {"a": 4}
-    with pytest.raises(ValueError, match=r"joins 'a' \(4 units\) with 'b' \(1 units\)"):
+    with pytest.raises(ValueError, match=r"'a': 'add' ties them to unlike units; 'b'"):
         infer_spec(Sum(1))
 
 
