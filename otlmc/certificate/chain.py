@@ -55,11 +55,13 @@ def relu_chain(name: str, network: nn.Module) -> list[Affine]:
     """
     if not isinstance(network, nn.Module):
         raise TypeError(f"`{name}` must be an nn.Module, got {type(network).__name__}")
+    if _hooked(network):  # tracing sees neither these nor those of its leaves
+        raise _refusal(name, "it has forward hooks, which may change its values")
     layers: list[Affine] = []
     activated = True  # whether the value at hand may enter a layer
     for node in _steps(name, network):
         called = _called(network, node)
-        if isinstance(called, nn.Module) and (called._forward_hooks or called._forward_pre_hooks):
+        if _hooked(called):
             raise _refusal(name, f"{node.target!r} has forward hooks, which may change its values")
         if type(called) is nn.Linear and activated:  # a parametrised one is not linear in its own
             layers.append(_affine(name, str(node.target), called))
@@ -85,6 +87,12 @@ def _steps(name: str, network: nn.Module) -> list[fx.Node]:
             raise _refusal(name, f"{node.op} {node.target!r} does not continue a chain")
         before = node
     return nodes
+
+
+def _hooked(called: object) -> bool:
+    return isinstance(called, nn.Module) and bool(
+        called._forward_hooks or called._forward_pre_hooks
+    )
 
 
 def _called(network: nn.Module, node: fx.Node) -> object:

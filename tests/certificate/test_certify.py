@@ -289,9 +289,10 @@ def plain(*layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def hooked() -> nn.Sequential:
+def hooked(*place: int) -> nn.Sequential:
     net = plain(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
-    net[1].register_forward_hook(lambda module, args, output: 2 * output)
+    hooking = net[place[0]] if place else net
+    hooking.register_forward_hook(lambda module, args, output: 2 * output)
     return net
 
 
@@ -306,7 +307,8 @@ def hooked() -> nn.Sequential:
         (plain(nn.Identity()), "no affine output layer"),
         (plain(nn.ReLU(), nn.Linear(4, 2)), "ReLU"),
         (plain(weight_norm(nn.Linear(4, 2))), "'0' .ParametrizedLinear"),
-        (hooked(), "'1' has forward hooks"),
+        (hooked(1), "'1' has forward hooks"),
+        (hooked(), "it has forward hooks"),
         (Skip(), "does not continue a chain"),
         (Branching(), "cannot trace"),
     ],
