@@ -36,6 +36,7 @@ _BOUNDS = {
     "density": "bounds.nearest:density_bound",
     "first layer": "bounds:DeepReLU",
     "k-d tree": "bounds.partition:partition_bound",
+    "kink": "bounds.kink:kinked_deviation",
     "lipschitz": "bounds:TwoLayer",
     "mean": "bounds.nearest:mean_bound",
     "nearest neighbour": "bounds.nearest:nearest_neighbour_bound",

@@ -1,10 +1,12 @@
 """Ask how wide two random two-layer networks must be, and how wide theory says they must be.
 
-The neurons w of f(x) = (1/m) sum_i activation(w_i . x) are independent standard Gaussians, and
-|x| <= 1, so that the constants of the theorem are known exactly. B is permuted by the optimal
-matching: of W_1 for ReLU, which is Lipschitz, and of W_2 for tanh, which is smooth. Beside the
-largest deviation along the path stand the certificate of the pair (its measured W_p in place of the
-expectation), the bound, and its version at a confidence.
+The neurons w of f(x) = (1/m) sum_i activation(w_i . x) are independent standard Gaussians, so that
+the constants of the theorems are known exactly. The deviation along the path is taken over all
+inputs of the unit ball, or in the mean over inputs drawn from the unit sphere. B is permuted by the
+matching that is optimal for the distance of the best statement: W_2 for tanh, which is smooth, and
+for ReLU where its kink is used, W_1 where only its Lipschitz constant is. Beside the deviation
+stand the bound, its version at a confidence, and the certificate of the pair: the smooth or the
+Lipschitz statement with the measured W_p in place of its expectation.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,15 +26,18 @@ Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 
-BITS = (2, 4, 8, 16, 32, 64, 128)
-"""Ticks of the axis of widths, which is logarithmic in their binary logarithm."""
+GIVEN_INPUTS = 500
+"""Inputs of a mean."""
+
+Inputs = Literal["all", "mean"]
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """One kind of neuron in one dimension, over a ladder of widths."""
+    """One kind of neuron and of deviation in one dimension, over a ladder of widths."""
 
     neuron: Literal["relu", "tanh"]
+    inputs: Inputs
     dim: int
     widths: tuple[int, ...]
     repetitions: int
@@ -69,30 +74,53 @@ def largest_deviation(
     return largest
 
 
+def mean_deviation(neuron: Neuron, a: Array, b: Array, inputs: Array) -> float:
+    """Return the mean over inputs of the largest deviation on a grid of the path, from below."""
+    path = np.linspace(0.0, 1.0, 33)[1:-1]
+    return float(np.abs(neuron.deviation(a, b, inputs, t=path)).max(axis=0).mean())
+
+
 def random_pairs(config: Ladder) -> Iterator[dict[str, Any]]:
     """Measure deviation and certificate over the widths, and the widths that tolerances ask for."""
     neuron, law = NEURONS[config.neuron], laws.Gaussian(dim=config.dim)
-    smooth = neuron.smoothness is not None
-    network = (
-        bounds.TwoLayer(law, smoothness=neuron.smoothness)
-        if smooth
-        else bounds.TwoLayer(law, lipschitz=neuron.lipschitz)
-    )
-    p, factor = (2, (neuron.smoothness or 0.0) / 8) if smooth else (1, neuron.lipschitz / 2)
-    seeds = np.random.SeedSequence([config.seed, config.dim, p]).spawn(len(config.widths))
+    constants = {name: value for name in bounds.ORDERS if (value := getattr(neuron, name))}
+    root = np.random.SeedSequence([config.seed, config.dim])
+    given, *seeds = root.spawn(1 + len(config.widths))
+    inputs = metric = None
+    if config.inputs == "mean":
+        inputs = np.random.default_rng(given).standard_normal((GIVEN_INPUTS, config.dim))
+        inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
+        metric = inputs.T @ inputs / len(inputs)
+    network = bounds.TwoLayer(law, inputs=inputs, **constants)
+    statement = "smoothness" if neuron.smoothness else "lipschitz"
+    certified = bounds.TwoLayer(law, inputs=inputs, **{statement: constants[statement]})
+    p, factor = (2, constants[statement] / 8) if neuron.smoothness else (1, neuron.lipschitz / 2)
     measured = np.empty((2, len(config.widths), config.repetitions))
     for index, (width, seed) in enumerate(zip(config.widths, seeds, strict=True)):
         rng = np.random.default_rng(seed)
+        order = bounds.ORDERS[network.deviation(width).method]
+        ratios = np.empty(config.repetitions)
         for repetition in range(config.repetitions):
             a, b = law.sample(width, rng), law.sample(width, rng)
-            best = wasserstein.distance(a, b, p=p)
-            measured[0, index, repetition] = largest_deviation(
-                neuron, a, b[best.permutation], rng=rng
-            )
+            best = wasserstein.distance(a, b, p=p, metric=metric)
             measured[1, index, repetition] = factor * best.cost
-        for row in compare(network, width, *measured[:, index]):
+            if order != p:
+                best = wasserstein.distance(a, b, p=order, metric=metric)
+            b = b[best.permutation]
+            if inputs is None:
+                found = largest_deviation(neuron, a, b, rng=rng)
+                distances = np.linalg.norm(a - b, axis=1)
+            else:
+                found = mean_deviation(neuron, a, b, inputs)
+                distances = np.sqrt((((a - b) @ inputs.T) ** 2).mean(axis=1))
+            measured[0, index, repetition] = found
+            ratios[repetition] = found / (factor * np.mean(distances**p))
+        deviation, certificate = measured[:, index]
+        for row in compare(network, certified, width, deviation, certificate, ratios):
             yield {"tolerance": None, "width": width, "low": None, "high": None, **row.to_record()}
-    for quantity, values in zip(("deviation", "certificate"), measured, strict=True):
+    for quantity, theorem, values in zip(
+        ("deviation", "certificate"), (network, certified), measured, strict=True
+    ):
         fit = wasserstein.fit_rate(config.widths, values)
         row = Comparison(
             quantity=f"exponent of the {quantity}",
@@ -108,14 +136,14 @@ def random_pairs(config: Ladder) -> Iterator[dict[str, Any]]:
             **row.to_record(),
         }
         for tolerance in TOLERANCES:
-            found = width_reached(config.widths, values, tolerance)
-            if found is None:
+            reached = width_reached(config.widths, values, tolerance)
+            if reached is None:
                 continue
-            limits = bounds.min_width(network, tolerance)
+            limits = bounds.min_width(theorem, tolerance)
             row = Comparison(
                 quantity=f"width of the {quantity}",
-                measured=found[0],
-                stderr=found[1],
+                measured=reached[0],
+                stderr=reached[1],
                 lower=2**limits.log2_lower if quantity == "certificate" else None,
                 upper=2**limits.log2_upper,
                 kind="two-sided" if quantity == "certificate" else "upper",
@@ -127,10 +155,15 @@ def random_pairs(config: Ladder) -> Iterator[dict[str, Any]]:
 
 
 def compare(
-    network: bounds.TwoLayer, width: int, deviation: Array, certificate: Array
+    network: bounds.TwoLayer,
+    certified: bounds.TwoLayer,
+    width: int,
+    deviation: Array,
+    certificate: Array,
+    ratios: Array,
 ) -> Iterator[Comparison]:
-    """Hold the deviations and the certificates of the pairs of one width against the theorem."""
-    upper = network.deviation(width)
+    """Hold the deviations and the certificates of the pairs of one width against the theorems."""
+    upper, certain = network.deviation(width), certified.deviation(width)
     repetitions = len(deviation)
     error = np.sqrt(repetitions)
     yield Comparison(
@@ -145,17 +178,17 @@ def compare(
         quantity="certificate",
         measured=float(certificate.mean()),
         stderr=float(certificate.std(ddof=1) / error),
-        lower=float(network.matching_shortfall(width)),
-        upper=float(upper),
+        lower=float(certified.matching_shortfall(width)),
+        upper=float(certain),
         kind="two-sided",
-        reference=f"{upper.method}: {network.reference}",
+        reference=f"{certain.method}: {certified.reference}",
     )
     yield Comparison(
         quantity="largest deviation / certificate of a pair",
-        measured=float((deviation / certificate).max()),
+        measured=float(ratios.max()),
         upper=1.0,
         kind="upper",
-        reference=network.reference,
+        reference=certified.reference,
     )
     level = float(network.deviation(width, confidence=CONFIDENCE))
     yield Comparison(
@@ -191,57 +224,48 @@ def configurations(options: cli.Options) -> list[Ladder]:
     full = options.preset == "full"
     widths = tuple(2**e for e in range(3, 12 if full else 11))
     repetitions = 64 if full else 20
-    neurons: tuple[Literal["relu", "tanh"], ...] = ("relu", "tanh")
+    kinds: tuple[tuple[Literal["relu", "tanh"], Inputs], ...] = tuple(TITLES)
     return [
-        Ladder(neuron, dim, widths, repetitions, options.seed)
-        for neuron in neurons
+        Ladder(neuron, inputs, dim, widths, repetitions, options.seed)
+        for neuron, inputs in kinds
         for dim in ((2, 3, 5, 10, 20) if full else (2, 5, 10))
     ]
 
 
+TITLES: dict[tuple[Literal["relu", "tanh"], Inputs], str] = {
+    ("relu", "all"): "ReLU, largest over the unit ball",
+    ("relu", "mean"): "ReLU, mean over the unit sphere",
+    ("tanh", "all"): "tanh, largest over the unit ball",
+    ("tanh", "mean"): "tanh, mean over the unit sphere",
+}
+
+
 def draw(table: pd.DataFrame) -> plotting.Figure:
-    """Draw deviations against the width, and widths, in bits, against the tolerance."""
-    titles = {"relu": "ReLU neurons (Lipschitz)", "tanh": "tanh neurons (smooth)"}
-    bits = table.dropna(subset="tolerance").assign(
-        measured=lambda t: np.log2(t["measured"]),
-        stderr=lambda t: t["stderr"] / (np.log(2) * table["measured"]),
-        upper=lambda t: np.log2(t["upper"]),
-    )
+    """Draw deviations and certificates with their bounds against the width."""
+    rows = table.dropna(subset="width")
     with plotting.style():
         figure, axes = plotting.panels(2, 2)
-        for (neuron, title), above, below in zip(titles.items(), axes[:2], axes[2:], strict=True):
+        for (kind, title), ax in zip(TITLES.items(), axes, strict=True):
             plotting.plot_two_quantities(
-                table[table["neuron"] == neuron],
+                rows[(rows["neuron"] == kind[0]) & (rows["inputs"] == kind[1])],
                 ("deviation", "certificate"),
                 x="width",
                 series="dim",
-                note="filled: measured; hollow: certificate; dotted: bound",
-                ax=above,
+                note="filled: measured, dotted: bound; hollow: certificate, dash-dotted: bound",
+                ax=ax,
             )
-            above.set_xscale("log", base=2)
-            above.set(xlabel="width m", ylabel="largest deviation along the path", title=title)
-            plotting.plot_two_quantities(
-                bits[bits["neuron"] == neuron],
-                ("width of the deviation", "width of the certificate"),
-                x="tolerance",
-                series="dim",
-                note="filled: measured; hollow: certificate; dotted: min_width",
-                ax=below,
-            )
-            below.set_yscale("log", base=2)
-            below.set_yticks(BITS, [str(tick) for tick in BITS])
-            below.set(xlabel="tolerance", ylabel="binary logarithm of the width that meets it")
+            ax.set_xscale("log", base=2)
+            ax.set(xlabel="width m", ylabel="deviation along the path", title=title)
     return figure
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Return, for every tolerance, the width that meets it and the widths that are enough."""
-    rows = table.dropna(subset="tolerance")
-    wide = rows.pivot_table(
-        index=["neuron", "dim", "tolerance"], columns="quantity", values="measured"
-    )
-    wide["min_width"] = rows.groupby(["neuron", "dim", "tolerance"])["upper"].max()
-    return wide.reset_index()
+    """Return, for every tolerance, the width that meets it and the one that is enough, in bits."""
+    rows = table[table["quantity"] == "width of the deviation"].copy()
+    rows["reached at"] = np.log2(rows["measured"])
+    rows["min_width"] = np.log2(rows["upper"])
+    columns = ["neuron", "inputs", "dim", "tolerance", "reached at", "min_width"]
+    return rows[columns].reset_index(drop=True)
 
 
 def main(options: cli.Options) -> None:

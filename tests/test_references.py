@@ -73,7 +73,7 @@ def test_every_bound_has_a_proof() -> None:
         bounds.upper(cloud, 16),
         bounds.lower(cloud, 16),
         TWO_LAYER.deviation(16),
-        bounds.TwoLayer(PLANE, smoothness=1.0).matching_shortfall(16),
+        bounds.TwoLayer(PLANE, smoothness=1.0, kink=1.0).matching_shortfall(16),
         DEEP.deviation(16),
         DEEP.matching_shortfall(16),
         bounds.DeepReLU(spectra=[[1.0, 0.5]], hidden_layers=1, matching="preactivation").deviation(

@@ -2,17 +2,27 @@
 
 ``f(x; theta) = (1/m) sum_i sigma(x; theta_i)``. B is permuted by the best matching of its neurons
 with those of A, and ``theta(t) = (1 - t) theta_A + t theta_B``. The deviation is
-``sup over x and t of |f(x; theta(t)) - (1 - t) f(x; theta_A) - t f(x; theta_B)|``.
+``sup over x and t of |f(x; theta(t)) - (1 - t) f(x; theta_A) - t f(x; theta_B)|``, or the mean over
+given inputs x of the supremum over t.
 """
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from otlmc import _check
 from otlmc.bounds import two_sample
+from otlmc.bounds.kink import kinked_deviation
 from otlmc.laws import Law
 from otlmc.results import Bound
+
+ORDERS = {"lipschitz": 1, "smoothness": 2, "kink": 2}
+"""The order p of the distance W_p in which a statement measures the matching."""
 
 
 class TwoLayer:
     """Two independent networks whose neurons are drawn from one law.
+
+    Proof: ``docs/derivations/two_layer``.
 
     Parameters
     ----------
@@ -24,27 +34,41 @@ class TwoLayer:
     smoothness : float, optional
         beta such that the gradient of sigma(x; .) is beta-Lipschitz. Then the deviation is at most
         (beta / 2) t (1 - t) W_2^2 <= (beta / 8) W_2^2.
+    kink : float, optional
+        For neurons ``psi(<theta, x>)`` with psi linear but for a kink at 0, such as ReLU: the jump
+        of the slope of psi times the largest ``|x|``. Then the deviation is of the order
+        ``W_2^(4/3)``, see :func:`~otlmc.bounds.kinked_deviation`.
+    inputs : array_like, shape (n, d), optional
+        For neurons ``psi(<theta, x>)``: bound the mean over these inputs of the largest deviation
+        over t, instead of the supremum over all inputs. The distances are then those of the metric
+        of the inputs, ``|v|^2 = mean <v, x>^2``, and the constants those of psi: the largest slope
+        and second derivative, and the jump of the slope.
     chaos_error : float
         For trained networks: root mean square distance of the neurons to independent draws from
         the law (propagation of chaos, Theorem 3.1 of Ferbach et al.). Both networks
-        together add twice that to W_1 and W_2. It has no usable explicit constant, so that it is
-        yours to give; at initialisation it is 0.
+        together add twice that to W_1 and W_2, and half of it to what a kink says. It has no usable
+        explicit constant, so that it is yours to give; at initialisation it is 0.
 
     Raises
     ------
     TypeError, ValueError
-        If neither ``lipschitz`` nor ``smoothness`` is given, or one is not positive and finite.
+        If none of ``lipschitz``, ``smoothness`` and ``kink`` is given, or one is not positive and
+        finite; if ``inputs`` have the wrong shape, or the law is not Gaussian and their second
+        moments are not diagonal in its coordinates.
+
+    References
+    ----------
+    Ferbach et al. (2024), section 3
 
     Examples
     --------
     >>> from otlmc.laws import Gaussian
-    >>> network = TwoLayer(Gaussian(dim=5), lipschitz=1.0)
-    >>> bound = network.deviation(1024)
-    >>> bound.method, round(bound.value, 3)
-    ('lipschitz', 0.701)
+    >>> relu = TwoLayer(Gaussian(dim=5), lipschitz=1.0, kink=1.0)          # for |x| <= 1
+    >>> for name, value in relu.deviation(2**20).candidates:
+    ...     print(f"{name} {value:.3f}")
+    lipschitz 0.278
+    kink 0.090
     """
-
-    reference = "docs/derivations/two_layer; Ferbach et al. (2024), section 3"
 
     def __init__(
         self,
@@ -52,6 +76,8 @@ class TwoLayer:
         *,
         lipschitz: float | None = None,
         smoothness: float | None = None,
+        kink: float | None = None,
+        inputs: ArrayLike | None = None,
         chaos_error: float = 0.0,
     ) -> None:
         if not isinstance(neurons, Law):
@@ -59,16 +85,33 @@ class TwoLayer:
                 "`neurons` must be a product law of otlmc.laws (a theorem needs the law, not a "
                 f"cloud), got {type(neurons).__name__}"
             )
-        if lipschitz is None and smoothness is None:
-            raise ValueError("give `lipschitz`, `smoothness` or both")
+        given = {"lipschitz": lipschitz, "smoothness": smoothness, "kink": kink}
         self.neurons = neurons
-        # deviation <= factor * (W_p + 2 chaos)^p: a pair (p, factor) for each regularity
-        self._routes: dict[str, tuple[int, float]] = {}
-        if lipschitz is not None:
-            self._routes["lipschitz"] = 1, _check.number("lipschitz", lipschitz, above=0.0) / 2
-        if smoothness is not None:
-            self._routes["smoothness"] = 2, _check.number("smoothness", smoothness, above=0.0) / 8
+        self._measured = neurons  # the law in the metric of the distances
+        self._near_kink = {
+            "density": neurons.projection_density(inputs),
+            "variance": float(neurons.variances.sum()) if inputs is None else 0.0,
+        }
+        self._inputs = "for all inputs x"
+        if inputs is not None:
+            x = np.asarray(inputs, dtype=np.float64)
+            self._measured = neurons.in_metric(x.T @ x / len(x))
+            self._inputs = f"in the mean over {len(x)} inputs x"
+        self._constants = {
+            name: _check.number(name, constant, above=0.0)
+            for name, constant in given.items()
+            if constant is not None
+        }
+        if not self._constants:
+            raise ValueError("give `lipschitz`, `smoothness` or `kink`")
         self.chaos_error = _check.number("chaos_error", chaos_error, least=0.0)
+
+    @property
+    def reference(self) -> str:
+        """Where the proofs are."""
+        pages = [f"docs/derivations/{page}" for page in ("two_layer", "kink")]
+        shown = pages if "kink" in self._constants else pages[:1]
+        return "; ".join([*shown, "Ferbach et al. (2024), section 3"])
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -78,12 +121,14 @@ class TwoLayer:
             if self.chaos_error == 0
             else f"neurons within {self.chaos_error:g} (root mean square) of independent draws"
         )
-        scales = {1: 2.0, 2: 8.0}
-        constants = ", ".join(f"{k} {scales[p] * f:g}" for k, (p, f) in self._routes.items())
+        constants = ", ".join(f"{name} {value:g}" for name, value in self._constants.items())
+        sigma = "sigma(x; .)" if self._measured is self.neurons else "psi(<theta, x>)"
+        if "kink" in self._constants:
+            sigma = "psi(<theta, x>), psi linear but for a kink at 0,"
         return (
             f"neurons follow {self.neurons!r}",
             chaos,
-            f"mean-field scaling 1/m; sigma(x; .) has {constants} for all inputs x",
+            f"mean-field scaling 1/m; {sigma} has {constants} {self._inputs}",
         )
 
     def deviation(self, width: int, *, confidence: float | None = None) -> Bound:
@@ -99,14 +144,17 @@ class TwoLayer:
         Returns
         -------
         Bound
-            The lesser of the Lipschitz and the smooth statement, where both constants are known.
+            The least of the statements whose constants are known. The permutation is the best one
+            for the distance of that statement: W_1 for ``"lipschitz"``, W_2 for the others.
         """
-
-        def value(p: int, factor: float) -> float:
-            cost = float(two_sample.upper(self.neurons, width, p=p, confidence=confidence))
-            return factor * (cost ** (1 / p) + 2 * self.chaos_error) ** p
-
-        return Bound.best("upper", {name: value(*route) for name, route in self._routes.items()})
+        values = {}
+        for name in self._constants:
+            sure, miss = confidence, None
+            if confidence is not None and name == "kink":  # two events, half of the risk each
+                sure, miss = (1 + confidence) / 2, (1 - confidence) / 2
+            cost = two_sample.upper(self._measured, width, p=ORDERS[name], confidence=sure)
+            values[name] = self._bound(name, width, float(cost), self.chaos_error, miss)
+        return Bound.best("upper", values)
 
     def matching_shortfall(self, width: int) -> Bound:
         """Lower bound on what the statements give for the deviation, whatever the permutation.
@@ -115,10 +163,24 @@ class TwoLayer:
         statement: it bounds the matching cost from below, not the deviation itself.
         """
         values = {
-            name: factor * float(two_sample.lower(self.neurons, width, p=p))
-            for name, (p, factor) in self._routes.items()
+            name: self._bound(
+                name, width, float(two_sample.lower(self._measured, width, p=ORDERS[name]))
+            )
+            for name in self._constants
         }
         least = min(values, key=values.__getitem__)
         return Bound(
             value=values[least], method=least, kind="lower", candidates=tuple(values.items())
         )
+
+    def _bound(
+        self, name: str, width: int, cost: float, chaos: float = 0.0, miss: float | None = None
+    ) -> float:
+        """Return the right-hand side of a statement for a matching cost W_p^p."""
+        constant, distance = self._constants[name], cost ** (1 / ORDERS[name]) + 2 * chaos
+        if name == "lipschitz":
+            return constant / 2 * distance
+        if name == "smoothness":
+            return constant / 8 * distance**2
+        kinked = kinked_deviation(width, distance**2, miss=miss, **self._near_kink)
+        return constant * (kinked + chaos / 2)

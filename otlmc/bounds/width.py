@@ -18,7 +18,10 @@ _RATIOS = (1.0, 0.7, 0.5, 0.3, 1.5)
 class Network(Protocol):
     """What :func:`min_width` asks of a pair of networks."""
 
-    reference: str
+    @property
+    def reference(self) -> str:
+        """Where the proofs are."""
+        ...
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -94,7 +97,10 @@ def min_width(network: Network, tolerance: float, *, confidence: float | None = 
 class LayeredNetwork(Protocol):
     """What :func:`min_widths` asks of a pair of networks."""
 
-    reference: str
+    @property
+    def reference(self) -> str:
+        """Where the proofs are."""
+        ...
 
     @property
     def assumptions(self) -> tuple[str, ...]:

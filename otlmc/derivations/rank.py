@@ -202,7 +202,9 @@ coordinates this is the statement; $S_1 \le \sqrt{S_2}$ is Jensen's inequality."
         r"S_2(m) = \frac2m \sum_s \operatorname{Var} X_{(s)}; \qquad \text{uniform: } \frac{4}{m + 1} \text{ (variance 1)}",
         "symbolic",
         _line,
-        "The cells hold the order statistics, and sorting is the optimal matching on a line: the bound is exact.",
+        r"""The cells hold the order statistics, and sorting is the optimal matching on a line: the
+bound is exact. In any dimension a permutation costs, in each coordinate, at least what sorting that
+coordinate does, so that $\sum_i \frac{2 \lambda_i}m \sum_s \operatorname{Var} Z_{(s)} \le S_2(m)$.""",
     ),
     Step(
         "Where a cut lies",

@@ -19,7 +19,7 @@ $$
 \min\Bigl\{ \tfrac L2\, W_1,\; \tfrac\beta8\, W_2^2 \Bigr\}
 $$
 
-if $\sigma(x; \cdot)$ is $L$-Lipschitz, or has a $\beta$-Lipschitz gradient, respectively. For independent neurons
+if $\sigma(x; \cdot)$ is $L$-Lipschitz, or has a $\beta$-Lipschitz gradient, respectively; between the two stand {doc}`neurons with a kink <kink>`. For independent neurons
 $\mathbb E W_1 \le U_1(m)$ and $\mathbb E W_2^2 \le U_2(m)$; and if the law is the image of a standard Gaussian under a
 $\Lambda$-Lipschitz map, then with probability at least $1 - \delta$,
 $W_p \le S_p^{1/p} + 2 \Lambda \sqrt{\log(1/\delta) / m}$.

@@ -35,6 +35,8 @@ class Neuron:
         ``sup |activation'|``: the Lipschitz constant of ``sigma(x; .)``.
     smoothness : float or None
         ``sup |activation''|``: the Lipschitz constant of its gradient, where it has one.
+    kink : float or None
+        The jump of the slope at 0, where the activation is linear but for that.
     value, slope : callable
         The activation and its derivative.
 
@@ -47,6 +49,7 @@ class Neuron:
     name: str
     lipschitz: float
     smoothness: float | None
+    kink: float | None
     value: Callable[[Array], Array] = field(repr=False)
     slope: Callable[[Array], Array] = field(repr=False)
 
@@ -106,6 +109,7 @@ TANH = Neuron(
     lipschitz=1.0,
     # |tanh''| = 2 |tanh| (1 - tanh^2) is largest where tanh^2 = 1/3
     smoothness=4 / (3 * math.sqrt(3)),
+    kink=None,
     value=np.tanh,
     slope=lambda u: 1 - np.tanh(u) ** 2,
 )
@@ -113,6 +117,7 @@ RELU = Neuron(
     "relu",
     lipschitz=1.0,
     smoothness=None,
+    kink=1.0,
     value=lambda u: np.maximum(u, 0.0),
     slope=lambda u: (u > 0).astype(np.float64),
 )

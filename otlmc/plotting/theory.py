@@ -126,7 +126,9 @@ def plot_campaign(table: pd.DataFrame, *, limit: float, ax: Axes) -> Axes:
 def plot_two_quantities(
     table: pd.DataFrame, pair: tuple[str, str], *, x: str, series: str, note: str, ax: Axes
 ) -> Axes:
-    """Plot two quantities on logarithmic axes, filled and hollow, and their bound, dotted.
+    """Plot two quantities on logarithmic axes, filled and hollow, and their bounds.
+
+    The bound of the first is dotted, that of the second dash-dotted where it is another one.
 
     Parameters
     ----------
@@ -147,7 +149,10 @@ def plot_two_quantities(
             part = own[own["quantity"] == quantity].sort_values(x)
             values = part[x], part["measured"], 2 * part["stderr"]
             ax.errorbar(*values, label=label, mfc=face, capsize=2, **look)
-        ax.plot(own.groupby(x)["upper"].max(), ":", color=look["color"])
+        limits = [own[own["quantity"] == quantity].groupby(x)["upper"].max() for quantity in pair]
+        ax.plot(limits[0], ":", color=look["color"])
+        if not limits[0].equals(limits[1]):
+            ax.plot(limits[1], "-.", color=look["color"], alpha=0.5)
     ax.set(xscale="log", yscale="log")
     legend_below(ax, note)
     return ax

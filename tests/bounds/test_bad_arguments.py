@@ -47,6 +47,7 @@ NETWORK = bounds.TwoLayer(LAW, lipschitz=1.0)
         (lambda: bounds.TwoLayer(LAW), "lipschitz"),
         (lambda: bounds.TwoLayer(LAW, lipschitz=0.0), "lipschitz"),
         (lambda: bounds.TwoLayer(LAW, smoothness=np.inf), "smoothness"),
+        (lambda: bounds.TwoLayer(LAW, kink=-1.0), "kink"),
         (lambda: bounds.TwoLayer(LAW, lipschitz=1.0, chaos_error=-1.0), "chaos_error"),
         (lambda: bounds.TwoLayer([1.0], lipschitz=1.0), "neurons"),
         (lambda: bounds.min_width(NETWORK, 0.0), "tolerance"),

@@ -111,7 +111,9 @@ def test_astronomic_widths(exponent: int) -> None:
     assert 0 <= float(lower) <= float(upper) < 2 * law.variances.sum()
 
 
-@pytest.mark.parametrize("arguments", [{"lipschitz": 1.0}, {"smoothness": 2.0}])
+@pytest.mark.parametrize(
+    "arguments", [{"lipschitz": 1.0}, {"smoothness": 2.0}, {"lipschitz": 2.0, "kink": 1.0}]
+)
 @pytest.mark.parametrize("tolerance", [0.3, 0.7])
 def test_min_width_is_the_least_by_brute_force(arguments, tolerance) -> None:
     for law in (Gaussian(1), Uniform(2), Gaussian(spectrum=[1.0, 0.1])):

@@ -109,7 +109,11 @@ def test_a_metric_after_a_rotation(spectrum: list[float], seed: int, width: int,
 
 
 @settings(deadline=None, max_examples=8)
-@given(LAWS, st.sampled_from([{"lipschitz": 1.0}, {"smoothness": 2.0}]), st.floats(0.05, 1.5))
+@given(
+    LAWS,
+    st.sampled_from([{"lipschitz": 1.0}, {"smoothness": 2.0}, {"kink": 1.0}]),
+    st.floats(0.05, 1.5),
+)
 def test_min_width_is_what_a_search_over_all_widths_finds(law: Law, constants, share) -> None:
     network = bounds.TwoLayer(law, **constants)
     tolerance = share * float(network.deviation(16))
