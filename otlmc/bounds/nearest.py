@@ -63,11 +63,13 @@ def density_bound(law: Law, width: int, p: int = 2) -> float:
     k = np.arange(1, len(log_peaks) + 1)
     log_ball = 0.5 * k * math.log(math.pi) - special.gammaln(0.5 * k + 1)
     power = p / k
-    if width < 2**50:
-        # the quotient of Gamma functions through the Beta function, without cancellation
+    if width <= 2**16:
+        # the quotient of Gamma functions through the Beta function, to 1e-9
         log_ratio = special.betaln(width + 1.0, power) - special.gammaln(power)
     else:
-        log_ratio = -power * math.log(width)  # the quotient behaves as m^-a (1 - a (a + 1) / (2 m))
+        # from below and to 3e-5: Gamma(x + a) <= x^a Gamma(x) for a <= 1 (Wendel 1948), and for
+        # a = 2 the quotient is (m + 1) (m + 2)
+        log_ratio = -power * math.log(width + 2)
     log_bound = -power * (np.cumsum(log_peaks) + log_ball) + special.gammaln(1 + power) + log_ratio
     return float(np.exp(log_bound.max()))
 

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import integrate, special, stats
@@ -56,19 +57,33 @@ def test_density_bound_is_below_the_nearest_neighbour(law, p: int) -> None:
     assert density_bound(law, width, p) <= np.mean(costs) + 5 * stderr
 
 
-def test_density_bound_by_quadrature_and_across_the_range_of_floats() -> None:
-    """The integral of (1 - F omega r^d)^m d(r^p), and no step where the Gamma functions end."""
+@pytest.mark.parametrize("p", [1, 2])
+def test_density_bound_by_quadrature(p: int) -> None:
+    """The integral of (1 - F omega r^d)^m d(r^p)."""
     law, dim, width = Uniform(3), 3, 50
     peak, ball = 12.0**-1.5, 4 / 3 * math.pi
-    for p in (1, 2):
-        end = (peak * ball) ** (-1 / dim)
-        value, _ = integrate.quad(
-            lambda r, p=p: p * r ** (p - 1) * (1 - peak * ball * r**dim) ** width, 0, end
-        )
-        # a projection to fewer coordinates may do better
-        assert density_bound(law, width, p) >= value * (1 - 1e-9)
-        near = density_bound(law, 2**50 - 1, p), density_bound(law, 2**50, p)
-        assert near[0] == pytest.approx(near[1], rel=1e-9)
+    end = (peak * ball) ** (-1 / dim)
+    value, _ = integrate.quad(
+        lambda r: p * r ** (p - 1) * (1 - peak * ball * r**dim) ** width, 0, end
+    )
+    # a projection to fewer coordinates may do better
+    assert density_bound(law, width, p) >= value * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 40])
+@pytest.mark.parametrize("p", [1, 2])
+def test_density_bound_is_never_rounded_up(dim: int, p: int) -> None:
+    """The quotient of Gamma functions in 60 digits, on widths of every size."""
+    for width in (1, 2, 9, 1000, 2**16, 2**16 + 1, 1_516_371, 2**34 + 5, 2**50, 2**200):
+        with mpmath.workdps(60 + width.bit_length()):
+            exact = mpmath.mpf(0)
+            for k in range(1, dim + 1):
+                power, ball = mpmath.mpf(p) / k, mpmath.pi ** (k / 2) / mpmath.gamma(1 + k / 2)
+                value = (mpmath.mpf(12) ** (-k / 2) * ball) ** -power * mpmath.gamma(1 + power)
+                step = mpmath.loggamma(width + 1) - mpmath.loggamma(width + 1 + power)
+                exact = max(exact, value * mpmath.exp(step))
+            relative = float(mpmath.mpf(density_bound(Uniform(dim), width, p)) / exact - 1)
+        assert -5e-5 <= relative <= 1e-9
 
 
 @pytest.mark.parametrize("width", [1, 6, 500])
