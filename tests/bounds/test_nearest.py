@@ -8,6 +8,7 @@ import pytest
 from scipy import integrate, special, stats
 from scipy.spatial import cKDTree
 
+from otlmc.bounds import nearest
 from otlmc.bounds.nearest import density_bound, mean_bound, nearest_neighbour_bound
 from otlmc.laws import Gaussian, Laplace, TruncatedGaussian, Uniform
 
@@ -41,6 +42,19 @@ def test_nearest_neighbour_against_sampling(dim: int, p: int) -> None:
     mean, stderr = np.mean(nearest), np.std(nearest, ddof=1) / math.sqrt(len(nearest))
     found = nearest_neighbour_bound(Gaussian(dim), width, p)
     assert 0.95 * mean <= found <= mean + 5 * stderr
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 30])
+@pytest.mark.parametrize("p", [1, 2])
+def test_quadrature_over_the_norm_errs_on_the_low_side(dim: int, p: int, monkeypatch) -> None:
+    widths = (1, 16, 1024, 2**40)
+    found = [nearest_neighbour_bound(Gaussian(dim), width, p) for width in widths]
+    nodes = np.polynomial.legendre.leggauss(480)
+    monkeypatch.setattr(np.polynomial.legendre, "leggauss", lambda _: nodes)
+    nearest._isotropic_nearest.cache_clear()
+    finer = [nearest_neighbour_bound(Gaussian(dim), width, p) for width in widths]
+    nearest._isotropic_nearest.cache_clear()
+    assert all(f <= g for f, g in zip(found, finer, strict=True))
 
 
 @pytest.mark.parametrize(
