@@ -268,6 +268,24 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return rows[columns].reset_index(drop=True)
 
 
+def compare_with_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Return bound / measured at the ends of the ladder, and both exponents over its upper half."""
+    rows = table[table["quantity"] == "deviation"].dropna(subset="width")
+    found = []
+    for (neuron, inputs, dim), ladder in rows.groupby(["neuron", "inputs", "dim"]):
+        ladder = ladder.sort_values("width")
+        ratio = ladder["upper"] / ladder["measured"]
+        upper_half = np.log(ladder[["width", "measured", "upper"]].iloc[len(ladder) // 2 :])
+        slopes = [
+            np.polyfit(upper_half["width"], upper_half[column], 1)[0]
+            for column in ("measured", "upper")
+        ]
+        found.append((neuron, inputs, dim, ratio.iloc[0], ratio.iloc[-1], *slopes))
+    ends = [f"bound / measured at {width:.0f}" for width in rows["width"].agg(["min", "max"])]
+    columns = ["neuron", "inputs", "dim", *ends, "exponent measured", "exponent of the bound"]
+    return pd.DataFrame(found, columns=columns)
+
+
 def main(options: cli.Options) -> None:
     """Width of random two-layer networks: deviation, certificate, bound and min_width."""
     cli.perform(options, random_pairs, configurations(options), draw=draw, summarise=summarise)

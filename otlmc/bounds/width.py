@@ -66,14 +66,14 @@ def min_width(network: Network, tolerance: float, *, confidence: float | None = 
     Examples
     --------
     >>> from otlmc import bounds, laws
-    >>> print(min_width(bounds.TwoLayer(laws.Gaussian(dim=2), lipschitz=1.0), tolerance=0.1))
+    >>> print(min_width(bounds.TwoLayer(laws.Gaussian(dim=2), smoothness=1.0), tolerance=0.1))
     width for tolerance 0.1
                                    width    log2 width
-    sufficient                     6,144       12.5850
-    necessary                        130        7.0224
+    sufficient                        40        5.3219
+    necessary                         11        3.4594
     assumes: neurons follow Gaussian(dim=2, total variance=2)
     assumes: neurons of A and of B are independent draws from the law
-    assumes: mean-field scaling 1/m; sigma(x; .) has lipschitz 1 for all inputs x
+    assumes: mean-field scaling 1/m; sigma(x; .) has smoothness 1 for all inputs x
     assumes: the deviation is bounded in expectation
     proof:   docs/derivations/two_layer; Ferbach et al. (2024), section 3
     """
