@@ -161,7 +161,7 @@ def _by_other_means() -> bool:
     profile = []
     for cuts in range(depth // dim + 2):
         edges = stats.norm.ppf(np.linspace(0, 1, 2**cuts + 1))
-        profile.append(2 * stats.truncnorm.var(edges[:-1], edges[1:]).mean())
+        profile.append(2 * float(np.mean(stats.truncnorm.var(edges[:-1], edges[1:]))))
     counts = [[(k + i) // dim for i in range(dim)] for k in range(depth + 1)]  # cut in turn
     v = [sum(profile[b] for b in one) for one in counts]
     number, t = np.arange(width + 1), []
