@@ -6,6 +6,8 @@ between its two ends. Few neurons stand so near their kink: the law of <theta, x
 
 import math
 
+from otlmc import _check
+
 
 def kinked_deviation(
     width: int, cost: float, *, density: float, variance: float = 0.0, miss: float | None = None
@@ -24,12 +26,18 @@ def kinked_deviation(
         Upper bound on the expected matching cost S_2(m); with ``miss``, on W_2^2 itself.
     density : float
         F, a bound on the density of ``<theta, x>`` over unit vectors x; or the mean of such bounds
-        over given inputs, for the mean of the deviation over these.
+        over given inputs, for the mean of the deviation over these. Where there is none
+        (``math.inf``), neither is there a bound on the deviation.
     variance : float
         V, the total variance of the law, for the supremum over all ``|x| <= 1``; 0 for a mean.
     miss : float, optional
         Bound the deviation itself, not its expectation: it holds but for this probability, whenever
         ``cost`` does.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of its range.
 
     References
     ----------
@@ -41,8 +49,18 @@ def kinked_deviation(
     >>> round(kinked_deviation(2**20, 0.3, density=0.4, variance=5.0), 4)
     0.088
     """
-    shift = (density / (192 * max(cost, 1e-300))) ** (1 / 3)
+    width = _check.positive_int("width", width)
+    cost = _check.number("cost", cost, least=0.0)
+    if math.isinf(density):
+        return math.inf
+    density = _check.number("density", density, above=0.0)
+    variance = _check.number("variance", variance, least=0.0)
+    # powers of the factors one by one: their product may leave the range of floats
+    near_or_far = 3 / 8 * (density / 3) ** (1 / 3) * cost ** (2 / 3)
     per_root = 2.0 ** (-math.log2(width) / 2)
-    near_the_kink = density / (384 * shift**2)
-    chance = math.sqrt(math.log(1 / miss)) * per_root / (128 * shift) if miss else 0.0
-    return shift * cost + near_the_kink + math.sqrt(variance) * per_root + chance
+    total = near_or_far + math.sqrt(variance) * per_root
+    if miss is None:
+        return total
+    miss = _check.number("miss", miss, above=0.0, below=1.0)
+    height = 192 ** (1 / 3) * cost ** (1 / 3) / density ** (1 / 3) / 128  # 1 / (128 k)
+    return total + math.sqrt(-math.log(miss)) * per_root * height

@@ -13,7 +13,7 @@ from otlmc.wasserstein import distance
 TITLE = "Neurons with a kink"
 STATEMENT = r"""
 Let $f(x; \theta) = \frac1m \sum_i \psi(\langle \theta_i, x \rangle)$ with $\psi$ linear but for a kink at 0, where its slope jumps by $J$: ReLU, leaky ReLU, the absolute value.
-Let the neurons of $A$ and of $B$ be independent draws from a law of total variance $V$ for which $\langle \theta, x \rangle$ has a density of at most $F$, whatever $|x| = 1$. Permute those of $B$ by
+Let the neurons of $A$ and of $B$ be independent draws from a centred law of total variance $V$ for which $\langle \theta, x \rangle$ has a density of at most $F$, whatever $|x| = 1$. Permute those of $B$ by
 the matching that is optimal in $W_2$, let $\theta(t) = (1 - t)\, \theta_A + t\, \theta_B$ and $S_2 = \mathbb E W_2^2$. Then
 
 $$

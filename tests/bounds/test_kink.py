@@ -187,6 +187,39 @@ def test_chaos_and_confidence_cost_something() -> None:
     assert levels[1] == pytest.approx(2 * kinked_deviation(64, sure, miss=0.05, **constants))
 
 
+def test_a_density_without_bound_says_nothing() -> None:
+    """The arcsine law: its density is infinite at both ends."""
+    network = bounds.TwoLayer(Product([lambda u: np.sin(np.pi * (u - 0.5))] * 2), kink=1.0)
+    for found in (network.deviation(100), network.deviation(100, confidence=0.9)):
+        assert found.value == math.inf
+    assert network.matching_shortfall(100).value == math.inf
+
+
+@pytest.mark.parametrize("variance", [1e-300, 1e-100, 1e100, 1e300])
+def test_very_small_and_very_large_neurons(variance: float) -> None:
+    """The deviation is homogeneous in the neurons."""
+    one, other = (bounds.TwoLayer(Gaussian(spectrum=[v]), kink=1.0) for v in (1.0, variance))
+    for confidence in (None, 0.9):
+        plain, scaled = (n.deviation(100, confidence=confidence).value for n in (one, other))
+        assert scaled == pytest.approx(math.sqrt(variance) * plain, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"width": 0}, "width"),
+        ({"cost": -1.0}, "cost"),
+        ({"density": 0.0}, "density"),
+        ({"variance": -1.0}, "variance"),
+        ({"miss": 1.0}, "miss"),
+    ],
+)
+def test_bad_arguments_of_the_kinked_deviation_are_named(arguments, message) -> None:
+    given = {"width": 4, "cost": 1.0, "density": 1.0} | arguments
+    with pytest.raises(ValueError, match=f"`{message}`"):
+        kinked_deviation(given.pop("width"), given.pop("cost"), **given)
+
+
 def test_heavy_tails_and_astronomic_widths_stay_finite() -> None:
     law = Product([lambda u: np.tan(1.2 * (u - 0.5))] * 2)
     assert 0 < float(bounds.TwoLayer(law, kink=1.0).deviation(10, confidence=0.9)) < math.inf
