@@ -22,7 +22,11 @@ def plot_ladder(table: pd.DataFrame, *, ax: Axes) -> Axes:
     ):
         rows = rows.sort_values("width")
         limits = rows["lower"], rows["upper"]
-        ax.fill_between(rows["width"], *limits, color=look["color"], alpha=0.15, lw=0)
+        # The edges are drawn too: where both bounds are exact the band has no width.
+        color = look["color"]
+        ax.fill_between(
+            rows["width"], *limits, facecolor=(color, 0.15), edgecolor=(color, 0.5), lw=0.7
+        )
         bars = 2 * rows["stderr"]
         ax.errorbar(
             rows["width"], rows["measured"], yerr=bars, label=f"k = {k:.0f}", capsize=2, **look
