@@ -138,6 +138,9 @@ def test_laws_refuse_what_is_no_law() -> None:
         Law((GAUSSIAN, UNIFORM), np.ones(3))
     with pytest.raises(ValueError, match="total variance"):
         Laplace(spectrum=[1.0, 0.0]).in_metric(np.diag([0.0, 1.0]))
+    for spectrum in ([5e307] * 3, [5e-324]):
+        with pytest.raises(ValueError, match="total variance"), np.errstate(over="ignore"):
+            Laplace(spectrum=spectrum)
     for factor in (1e200, 1e-200):
         with pytest.raises(ValueError, match="total variance"), np.errstate(over="ignore"):
             Laplace(2).scaled(factor)

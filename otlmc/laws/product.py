@@ -52,8 +52,10 @@ class Law:
     ) -> None:
         if len(marginals) not in (1, len(variances)):
             raise ValueError(f"`marginals`: {len(marginals)} for {len(variances)} coordinates")
-        if not 0 < variances.sum() < np.inf:
-            raise ValueError(f"the total variance must be > 0 and finite, got {variances.sum()}")
+        total = variances.sum()
+        # multiples and parts of it must be floats as well
+        if not 1e-300 <= total <= 1e300:
+            raise ValueError(f"the total variance must be within 1e-300 and 1e300, got {total}")
         self.marginals = tuple(marginals)
         self.variances = variances
         self.basis = basis
