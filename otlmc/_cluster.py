@@ -77,11 +77,15 @@ def _connected(scheduler: str) -> Generator[Client]:
 def _finished(
     client: Client, futures: Sequence[Future], watch: Generator[None]
 ) -> Generator[tuple[Future, Any]]:
-    """Yield futures as they finish, each with its result or exception, and keep watch."""
+    """Yield futures as they finish, each with its result or exception; keep watch between."""
     # With results: a blocking call for one would wait for ever if its worker is gone by then.
     waiting = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
     while not waiting.is_empty():
-        for future, result in waiting.next_batch(block=False):
+        batch = waiting.next_batch(block=False)
+        if not batch:
+            next(watch)
+            time.sleep(_LOOK_SECONDS)
+        for future, result in batch:
             match result:
                 # As the client does with all futures when it loses its scheduler.
                 case CancelledError():
@@ -90,8 +94,6 @@ def _finished(
                     yield future, error
                 case _:
                     yield future, result
-        next(watch)
-        time.sleep(_LOOK_SECONDS)
 
 
 def _watch(client: Client, scheduler: str) -> Generator[None]:

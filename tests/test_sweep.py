@@ -249,11 +249,11 @@ def dask_worker(address):
 
 
 @contextmanager
-def once_some_are_finished(folder, action):
-    """Do something beside a sweep, when it has finished some tasks."""
+def once(happened, action):
+    """Do something beside a sweep, when something has happened."""
 
     def wait():
-        wait_until(lambda: len(finished(folder)) >= 3)
+        wait_until(happened)
         action()
 
     thread = threading.Thread(target=wait)
@@ -262,17 +262,20 @@ def once_some_are_finished(folder, action):
     thread.join()
 
 
+def once_some_are_finished(folder, action):
+    return once(lambda: len(finished(folder)) >= 3, action)
+
+
 slow = functools.partial(spectrum, wait=0.2)
 
 
 def test_a_scheduler_without_workers_and_then_lost_is_named(tmp_path, capsys):
-    with dask_scheduler(tmp_path) as (process, address):
-        killer = threading.Timer(0.5, process.kill)  # it has no workers: the tasks wait
-        killer.start()
-        with pytest.raises(ConnectionError, match=f"lost the dask scheduler at {address}; 12 task"):
-            run(spectrum, CONFIGS, folder=tmp_path / "out", scheduler=address)
-        killer.join()
-    assert f"no worker is at {address} yet" in capsys.readouterr().err
+    with (
+        dask_scheduler(tmp_path) as (process, address),
+        once(lambda: f"no worker is at {address} yet" in capsys.readouterr().err, process.kill),
+        pytest.raises(ConnectionError, match=f"lost the dask scheduler at {address}; 12 tasks"),
+    ):
+        run(spectrum, CONFIGS, folder=tmp_path / "out", scheduler=address)
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
