@@ -59,6 +59,77 @@ class Recurrent(nn.Module):
         return self.head(torch.tanh(self.core(torch.tanh(self.core(x)))))
 
 
+class LeNet(nn.Module):
+    """The images are flattened by ``view(-1, K)``, the output is a logarithm of probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 5, 3), nn.Conv2d(5, 6, 3, padding="same")
+        self.hidden, self.head = nn.Linear(24, 7), nn.Linear(7, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu_(F.pad(F.max_pool2d(self.first(x), 2), (0, 1, 1, 0)))
+        x = self.second(x)[:, :, 1:, 1:].reshape(-1, 24)
+        return F.log_softmax(self.head(F.relu(self.hidden(x))), dim=1)
+
+
+class Squeeze(nn.Module):
+    """Channels that are scaled by what a small network makes of their means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.body = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 5, 2)
+        self.squeeze, self.excite, self.head = nn.Linear(6, 3), nn.Linear(3, 6), nn.Linear(5, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.stem(x))
+        samples, channels, _, _ = x.shape
+        means = F.adaptive_avg_pool2d(x, 1).view(samples, channels)
+        scale = torch.sigmoid(self.excite(F.relu(self.squeeze(means))))
+        x = F.relu(self.body(x * scale.view(samples, channels, 1, 1).expand_as(x)))
+        return self.head(x.amax(3).mean(2) + x.flatten(2).mean(-1))
+
+
+class LastAxis(nn.Module):
+    """Channels on the last axis and back, layer scale, a shift by a buffer, a chosen position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 6, 2), nn.LayerNorm(6)
+        self.up, self.down = nn.Linear(6, 9), nn.Linear(9, 6)
+        self.gamma = nn.Parameter(torch.rand(6, 1, 1))
+        self.register_buffer("shift", torch.rand(6))
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        y = self.down(F.gelu(self.up(self.norm(x.permute(0, 2, 3, 1)))))
+        x = x + torch.exp(self.gamma) * y.permute(0, 3, 1, 2)
+        x = x[:, :, ::2, ::2] + x.mean((2, 3)).unsqueeze(-1).unsqueeze(2)
+        tokens = x.flatten(2).transpose(1, 2) - self.shift
+        return self.head(tokens[:, 0] + tokens.mean(1)).softmax(1)
+
+
+class Shared(nn.Module):
+    """A layer of two names, one weight in two layers, one PReLU and one LayerNorm for two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.core = nn.Linear(5, 6), nn.Linear(6, 6)
+        self.again, self.tied = self.core, nn.Linear(6, 6)
+        self.tied.weight = self.core.weight
+        self.curve, self.norm, self.side = nn.PReLU(6), nn.LayerNorm(6), nn.Linear(5, 6)
+        self.join, self.head = nn.Linear(6, 3), nn.Linear(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        deep = self.curve(self.tied(self.again(self.curve(self.core(self.norm(self.stem(x)))))))
+        return self.head(torch.relu(self.join(deep * self.norm(self.side(x)).data)))
+
+
+class Renamed(nn.Linear):
+    """A subclass that computes the same."""
+
+
 def plain(*layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers)
 
@@ -86,6 +157,19 @@ ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: Residual(lambda c: nn.InstanceNorm2d(c, affine=True)), (3, 6, 6)),
     "depthwise": (Depthwise, (3, 6, 6)),
     "recurrent": (Recurrent, (3, 4)),
+    "lenet": (LeNet, (3, 6, 6)),
+    "squeeze": (Squeeze, (3, 6, 6)),
+    "channels last": (LastAxis, (3, 6, 6)),
+    "shared": (Shared, (5,)),
+    "depthwise, two filters each": (
+        lambda: plain(nn.Conv1d(2, 4, 3), nn.ReLU(True), nn.Conv1d(4, 8, 2, groups=4),
+                      nn.BatchNorm1d(8, affine=False), nn.GroupNorm(2, 8), nn.ReLU(True),
+                      nn.Conv1d(8, 5, 2), nn.Flatten(), nn.Linear(25, 4)),
+        (2, 9)),
+    "subclasses": (
+        lambda: plain(Renamed(5, 6), nn.RMSNorm(6), nn.SiLU(), plain(Renamed(6, 7), nn.Softmax(-1)),
+                      nn.Linear(7, 4)),
+        (5,)),
 }  # fmt: skip
 
 

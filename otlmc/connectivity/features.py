@@ -76,7 +76,7 @@ def _record(between: Interpolation, weights: tuple[float, float]) -> dict[str, T
         if not between.is_first(module):
 
             def keep(_: nn.Module, args: tuple[Tensor, ...], name: str = name) -> None:
-                seen[name] = args[0].double().flatten(1)
+                seen[name] = args[0].to(torch.float64, copy=True).flatten(1)
 
             handles.append(module.register_forward_pre_hook(keep))
     output = between.outputs(weights)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from otlmc.matching.operations import stock_class
 from otlmc.matching.pairwise import check_shapes
 from otlmc.matching.permutation import state_of
+from otlmc.matching.running import first_names, run
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -54,8 +55,10 @@ class Interpolation:
             for state in given
         ]
         self.network = copy.deepcopy(networks[0]).eval()
-        self._first: list[nn.Module] = []
-        self._given = _Given()
+        self._names = first_names(self.network)
+        self._first: nn.Module | None = None
+        self._copies: list[nn.Module] = []
+        self._given: Tensor | None = None
         self._batch: Tensor | None = None
 
     def load(self, batch: Tensor) -> None:
@@ -64,7 +67,7 @@ class Interpolation:
             if self._batch is None:
                 self._split(batch)
             self._batch = batch
-            self._ends = [layer(batch) for layer in self._first]
+            self._ends = [layer(batch) for layer in self._copies]
 
     def outputs(self, weights: Sequence[float], correction: Correction | None = None) -> Tensor:
         """Return the outputs of the network sum of w_k theta_k on the loaded batch."""
@@ -73,26 +76,27 @@ class Interpolation:
         correction = correction or Correction()
         mixed = self.mix(weights) | correction.tensors
         with torch.no_grad(), self._rescaled(correction.rescaled):
-            if self._first:
-                self._given.value = _combine(self._ends, weights)
-            return functional_call(self.network, mixed, (self._batch,))
+            if self._first is not None:
+                self._given = _combine(self._ends, weights)
+            tied = {key: mixed[name] for key, name in self._names.items()}
+            return run(self.network, tied, self._batch)
 
     def mix(self, weights: Sequence[float]) -> dict[str, Tensor]:
-        """Return the combined tensors (without those of a shared first layer)."""
-        keys = self.network.state_dict()
-        return {key: _combine([s[key] for s in self.states], weights) for key in keys}
+        """Return the combined tensors, each under the first of its names."""
+        first = dict.fromkeys(self._names.values())
+        return {key: _combine([s[key] for s in self.states], weights) for key in first}
 
     def affine_layers(self) -> dict[str, nn.Module]:
         """Return the linear and convolutional layers, in the order of registration."""
         return {
             name: module
             for name, module in self.network.named_modules()
-            if isinstance(module, (*AFFINE, _Given))
+            if isinstance(module, AFFINE)
         }
 
     def is_first(self, module: nn.Module) -> bool:
-        """Whether a module stands for the shared first layer."""
-        return module is self._given
+        """Whether a module is the first layer, whose outputs are combined."""
+        return module is self._first
 
     @contextmanager
     def _rescaled(self, rescaled: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[None]:
@@ -107,9 +111,10 @@ class Interpolation:
                 handle.remove()
 
     def _split(self, batch: Tensor) -> None:
-        """Replace the first layer, if it reads the raw input and is used once."""
+        """Take the first layer apart, if it is plain, reads the raw input and is used once."""
         calls: list[tuple[str, Tensor]] = []
         handles = []
+        plain = {m for m in self.network.modules() if stock_class(m) in AFFINE}
         for name, module in self.network.named_modules():
             if isinstance(module, AFFINE) and name:
 
@@ -126,32 +131,28 @@ class Interpolation:
         if calls[0][1].shape != batch[:1].shape or not torch.equal(calls[0][1], batch[:1]):
             return
         name = names[0]
+        first = self.network.get_submodule(name)
+        if first not in plain:
+            return
         for state in self.states:
-            layer = copy.deepcopy(self.network.get_submodule(name))
+            layer = copy.deepcopy(first)
             own = {k: state[f"{name}.{k}"] for k in layer.state_dict()}
             layer.load_state_dict(own)
-            self._first.append(layer)
-        parent, _, child = name.rpartition(".")
-        setattr(self.network.get_submodule(parent), child, self._given)
+            self._copies.append(layer)
+        # It stays where it is: others may use its weights too.
+        first.forward = lambda _: self._given
+        self._first = first
 
 
-class _Given(nn.Module):
-    """Stands for a layer whose output is known."""
-
-    value: Tensor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.value
-
-
-def channels_first(values: Tensor, vector: Tensor) -> Tensor:
-    """Return a vector of channels in a shape that broadcasts over what a layer put out."""
-    return vector if values.ndim == 2 else vector.reshape(-1, *[1] * (values.ndim - 2))
+def channels_last(module: nn.Module, values: Tensor) -> Tensor:
+    """Return what a layer reads or puts out with its channels on the last axis."""
+    return values if isinstance(module, nn.Linear) else values.movedim(1, -1)
 
 
 def _rescaler(scale: Tensor, shift: Tensor):  # a hook as torch wants it
-    def hook(_: nn.Module, args: object, output: Tensor) -> Tensor:
-        return output * channels_first(output, scale) + channels_first(output, shift)
+    def hook(module: nn.Module, args: object, output: Tensor) -> Tensor:
+        rescaled = channels_last(module, output) * scale + shift
+        return rescaled if isinstance(module, nn.Linear) else rescaled.movedim(-1, 1)
 
     return hook
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from otlmc import _check
-from otlmc.connectivity.interpolation import Correction, Interpolation
+from otlmc.connectivity.interpolation import Correction, Interpolation, channels_last
 from otlmc.matching.moments import Inputs, batches
 
 Recalibration = Literal["none", "batchnorm", "repair"]
@@ -109,8 +109,10 @@ def _moments(
     """Return mean and variance of every channel of what a layer reads or puts out, and n."""
     seen: list[Tensor] = []
 
-    def hook(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.append(args[0] if reads else output)
+    def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        value = channels_last(module, args[0] if reads else output)
+        # A copy: what follows may write into it.
+        seen.append(value.to(torch.float64, copy=True).flatten(0, -2))
 
     handle = between.network.get_submodule(name).register_forward_hook(hook)
     total = square = torch.zeros(())
@@ -119,9 +121,7 @@ def _moments(
         for batch in batches(between.network, inputs, batch_size):
             between.load(batch)
             between.outputs(weights, correction)
-            for value in seen:
-                rows = value.double() if value.ndim == 2 else value.double().movedim(1, -1)
-                rows = rows.flatten(0, -2)
+            for rows in seen:
                 total, square = total.to(rows) + rows.sum(0), square.to(rows) + rows.square().sum(0)
                 count += len(rows)
             seen.clear()

@@ -116,6 +116,16 @@ def _pad(node: fx.Node, signal: Signal) -> Signal | None:
     return signal if isinstance(pads, list | tuple) and len(pads) // 2 < -signal.axis else None
 
 
+def concatenates_units(node: fx.Node, signals: list[Signal]) -> bool:
+    """Whether a concatenation is, or may be, along an axis that carries units."""
+    (dim,) = _arguments(node, ("dim", 0))
+    for signal in signals:
+        last = dim if dim < 0 or signal.ndim is None else dim - signal.ndim
+        if last >= 0 or last == signal.axis:
+            return True
+    return False
+
+
 LAYOUTS: dict[str, Callable[[fx.Node, Signal], Signal | None]] = {
     "flatten": _flatten,
     "view": _view,
@@ -150,7 +160,5 @@ def _samples(extent: Any) -> bool:
     """Whether an argument of ``view`` is the number of samples, or a constant."""
     if not isinstance(extent, fx.Node):
         return isinstance(extent, int)
-    if extent.target in (len, "size"):
-        return extent.target is len or extent.args[1:] == (0,)
-    name = getattr(extent.target, "__name__", "")
-    return name == "getitem" and extent.args[1:] == (0,)
+    called = getattr(extent.target, "__name__", extent.target)
+    return called in ("size", "getitem") and extent.args[1:] == (0,)

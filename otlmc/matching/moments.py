@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from otlmc.matching.permutation import Layer, PermutationSpec
+from otlmc.matching.running import evaluation_mode
 
 Inputs = Tensor | NDArray[np.floating]
 
@@ -150,18 +151,6 @@ def batches(model: nn.Module, inputs: Inputs, batch_size: int) -> Iterator[Tenso
         if not torch.isfinite(batch).all():
             raise ValueError("`inputs` holds NaN or infinite entries")
         yield batch.to(device, dtype)
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back into its own mode."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:

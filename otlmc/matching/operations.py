@@ -1,6 +1,7 @@
 """What is known of the operations of torch: which keep units apart, and on which axes they act."""
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 CONVOLUTIONS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -47,8 +48,8 @@ BINARY_NAMES = _names(
     "add sub mul truediv div floordiv floor_divide iadd isub imul itruediv add_ sub_ mul_ div_ pow "
     "maximum minimum expand_as"
 )
-REDUCTION_NAMES = _names("mean sum amax amin")
-SIZE_NAMES = _names("size dim len shape ndim dtype device is_cuda requires_grad")
+CONCATENATION_NAMES = _names("cat concat concatenate")
+SIZE_NAMES = _names("size dim shape ndim dtype device is_cuda requires_grad")
 
 _UNESSENTIAL = {"extra_repr", "reset_parameters"}
 _ESSENTIAL = {"__call__", "__getattr__", "__getattribute__"}
@@ -57,8 +58,12 @@ _ESSENTIAL = {"__call__", "__getattr__", "__getattribute__"}
 def stock_class(module: nn.Module) -> type | None:
     """Return the class of ``torch.nn`` whose computation a module performs, if it is one.
 
-    A subclass performs it as long as it redefines nothing that takes part in it.
+    A subclass performs it as long as it redefines nothing that takes part in it, and a module with
+    computed weights or hooks does not.
     """
+    hooked = module._forward_hooks or module._forward_pre_hooks
+    if hooked or is_parametrized(module):
+        return None
     redefined: set[str] = set()
     for kind in type(module).__mro__:
         if kind.__module__.startswith("torch.nn.modules"):

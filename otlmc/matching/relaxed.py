@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from otlmc import _check
 from otlmc.matching.assignment import assign
@@ -18,6 +17,7 @@ from otlmc.matching.methods import Activation, Task
 from otlmc.matching.moments import batches
 from otlmc.matching.permutation import Axis, Permutation, PermutationSpec
 from otlmc.matching.record import Placed, Search
+from otlmc.matching.running import first_names, run
 
 _SINKHORN_ROUNDS = 20
 
@@ -109,6 +109,7 @@ class _Midpoint:
         self.network = copy.deepcopy(a).eval().requires_grad_(False)
         self.like = next(self.network.parameters())
         self.a = self.network.state_dict()
+        self.names = first_names(self.network)
         self.b = {key: x.to(self.like.device) for key, x in b.state_dict().items()}
         self.learned = {key for key, _ in self.network.named_parameters()}
         self.x = torch.cat(list(batches(a, task.inputs, task.batch_size)))
@@ -122,7 +123,8 @@ class _Midpoint:
     def loss(self, moved: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Return the mean loss on some samples."""
         state = {k: (a + moved[k]) / 2 if a.is_floating_point() else a for k, a in self.a.items()}
-        logits = functional_call(self.network, state, (self.x[rows],))
+        tied = {key: state[name] for key, name in self.names.items()}
+        logits = run(self.network, tied, self.x[rows])
         if logits.ndim == 1 or logits.shape[1] == 1:
             y = self.y[rows].to(logits.dtype)
             return F.binary_cross_entropy_with_logits(logits.flatten(), y)

@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import fx, nn
 
-from otlmc.matching.moments import evaluation_mode
 from otlmc.matching.operations import stock_class
 from otlmc.matching.permutation import PermutationSpec
+from otlmc.matching.running import evaluation_mode
 from otlmc.matching.walk import Walk
 
 _BY_HAND = "give `spec=PermutationSpec.from_axes(...)`"
@@ -20,7 +20,7 @@ def infer_spec(model: nn.Module) -> PermutationSpec:
     everything that keeps them apart. Where units meet an operation that is not understood (a
     grouped convolution, attention, a concatenation, a module that cannot be traced) they stay in
     place, which is always right; the attribute ``fixed`` of the result says which, and why.
-    The guide :doc:`/howto/matching` lists what is understood.
+    The guide :doc:`/howto/networks` lists what is understood.
 
     Parameters
     ----------

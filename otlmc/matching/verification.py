@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from otlmc._text import aligned
-from otlmc.matching.moments import Inputs, batches, evaluation_mode
+from otlmc.matching.moments import Inputs, batches
 from otlmc.matching.permutation import Permutation
 from otlmc.matching.record import Matching
+from otlmc.matching.running import evaluation_mode
 from otlmc.results import Record
 
 

@@ -13,7 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from otlmc.matching import operations
 from otlmc.matching.groups import FIXED, Free, Groups, Signal
-from otlmc.matching.layouts import LAYOUTS, flattened
+from otlmc.matching.layouts import LAYOUTS, concatenates_units, flattened
 from otlmc.matching.permutation import Axis, Layer, PermutationSpec
 
 Value = Signal | Free | None
@@ -41,9 +41,7 @@ class Walk:
 
     def run(self, graph: fx.Graph) -> PermutationSpec:
         """Return what may be permuted, after following every node."""
-        for node in reversed(graph.nodes):
-            if self.owns(node) or any(user in self.inner for user in node.users):
-                self.inner.add(node)
+        self.inner = self.before_parameters(graph)
         for node in graph.nodes:
             if node.op == "output":
                 self.opaque(node)
@@ -56,6 +54,20 @@ class Walk:
             else:
                 self.values[node] = self.function(node)
         return self.finish()
+
+    def before_parameters(self, graph: fx.Graph) -> set[fx.Node]:
+        """Return the operations that have parameters, or lead to some that have."""
+        weights: set[fx.Node] = set()
+        for node in graph.nodes:
+            sources = node.all_input_nodes
+            if node.op == "get_attr" or (sources and weights.issuperset(sources)):
+                weights.add(node)
+        inner: set[fx.Node] = set()
+        for node in reversed(graph.nodes):
+            uses = self.owns(node) or not weights.isdisjoint(node.all_input_nodes)
+            if uses or not inner.isdisjoint(node.users):
+                inner.add(node)
+        return inner
 
     def module(self, node: fx.Node, name: str) -> Value:
         """Follow the call of a module, if it is one of torch's own that is understood."""
@@ -70,10 +82,10 @@ class Walk:
                 "its weight is computed: make it permanent first "
                 "(remove_parametrizations, remove_weight_norm, prune.remove)",
             )
-        if kind not in _UNDERSTOOD or frees or len(signals) != 1:
-            return self.opaque(node)
         if layer._forward_hooks or layer._forward_pre_hooks:
             return self.opaque(node, "it has forward hooks, which may change its values")
+        if kind not in _UNDERSTOOD or frees or len(signals) != 1:
+            return self.opaque(node)
         (signal,) = signals
         if kind is nn.Linear or kind in operations.CONVOLUTIONS:
             return self.linear(node, name, layer, signal)
@@ -140,8 +152,11 @@ class Walk:
         if not (signals or frees) or name in operations.SIZE_NAMES:
             return None
         if name in operations.BINARY_NAMES:
-            return self.binary(node, signals, frees)
-        if not signals and name in operations.ENTRYWISE_NAMES:
+            return self.together(node, signals, frees)
+        live = [signal for signal in signals if self.live(signal)]
+        if name in operations.CONCATENATION_NAMES and not concatenates_units(node, live):
+            return self.together(node, signals, frees)
+        if not signals and name in (*operations.ENTRYWISE_NAMES, "expand"):
             return frees[0] if len(frees) == 1 else self.opaque(node)
         if frees or len(signals) != 1 or not self.live(signals[0]):
             return self.opaque(node)
@@ -155,8 +170,8 @@ class Walk:
             return LAYOUTS[name](node, signal) or self.opaque(node)
         return signal if kept else self.opaque(node)
 
-    def binary(self, node: fx.Node, signals: list[Signal], frees: list[Free]) -> Value:
-        """Follow a sum, product or the like: units meet their like."""
+    def together(self, node: fx.Node, signals: list[Signal], frees: list[Free]) -> Value:
+        """Follow a sum, a product or positions put side by side: units meet their like."""
         live = [signal for signal in signals if self.live(signal)]
         if not signals and len(frees) == 1:
             return frees[0]
@@ -170,7 +185,7 @@ class Walk:
             if dim < 0 or free.shape[dim] == 1:
                 continue
             if free.key is None:
-                self.groups.fix(live[0].group, f"{self.label(node)} adds a constant")
+                self.groups.fix(live[0].group, f"{self.label(node)} brings in a constant")
             else:
                 self.carry(node, free.key, dim, live[0])
         ranks = [signal.ndim for signal in live if signal.ndim] + [len(f.shape) for f in frees]

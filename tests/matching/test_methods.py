@@ -201,7 +201,7 @@ def test_sweeps_are_limited_and_said_so():
 @pytest.mark.parametrize(
     "method", ["weight", "weight_incoming", "activation_centred", "activation_correlation"]
 )
-@pytest.mark.parametrize("name", [n for n in ARCHITECTURES if n not in ("recurrent",)])
+@pytest.mark.parametrize("name", [n for n in ARCHITECTURES if n not in ("recurrent", "shared")])
 def test_exact_copies_of_all_architectures_are_recovered(name, method):
     a, x = build(name), gaussian(300, *ARCHITECTURES[name][1])
     planted = Permutation.random(infer_spec(a), rng=2)

@@ -27,7 +27,7 @@ def test_every_hidden_tensor_is_permuted(name):
     network = build(name)
     free = {k for k in network.state_dict() if k not in infer_spec(network).axes}
     assert {k for k in free if not k.endswith(("num_batches_tracked", "scale"))} <= {
-        "4.bias", "7.bias", "head.bias"
+        "4.bias", "7.bias", "8.bias", "head.bias"
     }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ class Odd(nn.Module):
         (lambda m, x: torch.cat([x[:0], x]), "getitem"),
         (lambda m, x: x.transpose(0, 1), "transpose"),
         (lambda m, x: x.T.T, "'T' mixes them"),
-        (lambda m, x: x + torch.arange(6.0), "'add' adds a constant"),
+        (lambda m, x: x + torch.arange(6.0), "'add' brings in a constant"),
         (lambda m, x: x * m.vector.flip(0), "'mul' ties them to what stays in place"),
         (lambda m, x: x.mean(1), "'mean' mixes them"),
         (lambda m, x: x.view(x.shape[0] * 2, -1), "'view' mixes them"),
