@@ -64,6 +64,16 @@ def _near_the_kink() -> bool:
     return stationary and sp.simplify(sp.powsimp(total.subs(k, best) / value, force=True)) == 1
 
 
+def _mirrored() -> bool:
+    u, reach, density, cost = sp.symbols("u r F S", positive=True)
+    square = 2 * density * sp.integrate((2 * u) ** 2, (u, 0, reach))
+    deviation = 2 * density * sp.integrate(u * u / (2 * u), (u, 0, reach))
+    at = (3 * cost / (8 * density)) ** sp.Rational(1, 3)
+    value = sp.Rational(3, 8) * (density * cost**2 / 3) ** sp.Rational(1, 3)
+    same_cost = sp.simplify(square.subs(reach, at) - cost) == 0
+    return same_cost and sp.simplify(sp.powsimp(deviation.subs(reach, at) / value, force=True)) == 1
+
+
 def _slope_of_near() -> bool:
     y, k = sp.symbols("y k", positive=True)
     near = y / 4 - 2 * k * y**2
@@ -146,6 +156,14 @@ property of the matching was used but the distances, their dependence on the neu
         "symbolic",
         _near_the_kink,
         r"""For $|x| = 1$; the factor 2 counts $a$ and $b$. The minimum is at $k^3 = F / (192\, S_2)$. Both sides of the statement are homogeneous in $x$ and in $J$.""",
+    ),
+    Step(
+        "It cannot be better with so little known",
+        r"""2 F \int_0^r (2 u)^2\, du = S_2 \quad \Rightarrow \quad 2 F \int_0^r \frac{u \cdot u}{u + u}\, du = \frac38 \Bigl(\frac{F S_2^2}3\Bigr)^{1/3}""",
+        "symbolic",
+        _mirrored,
+        r"""If the density of $\langle a, x \rangle$ is $F$ around 0, a coupling that mirrors all $|u| < r$ at the kink, $v = -u$, and moves nothing else attains the first term. That optimal matchings do not do so
+is seen in simulations; a proof would have to use that they are optimal.""",
     ),
     Step(
         "The two slopes and the height of the bump",
