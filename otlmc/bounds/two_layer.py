@@ -42,10 +42,11 @@ class TwoLayer:
         For neurons ``psi(<theta, x>)``: bound the mean over these inputs of the largest deviation
         over t, instead of the supremum over all inputs. The distances are then those of the metric
         of the inputs, ``|v|^2 = mean <v, x>^2``, and the constants those of psi: the largest slope
-        and second derivative, and the jump of the slope.
+        and second derivative, and the jump of the slope. Units with a bias read an input of ones.
     chaos_error : float
         For trained networks: root mean square distance of the neurons to independent draws from
-        the law (propagation of chaos, Theorem 3.1 of Ferbach et al.). Both networks
+        the law (propagation of chaos, Theorem 3.1 of Ferbach et al.), in the metric of the inputs
+        where these are given, and for certain where a confidence is asked for. Both networks
         together add twice that to W_1 and W_2, and half of it to what a kink says. It has no usable
         explicit constant, so that it is yours to give; at initialisation it is 0.
 
