@@ -11,7 +11,7 @@ from otlmc.marginals import UNIFORM, truncated_gaussian
 
 TITLE = "Two-layer networks"
 STATEMENT = r"""
-Let $f(x; \theta) = \frac1m \sum_i \sigma(x; \theta_i)$, with the neurons of $B$ permuted by an optimal matching, and
+Let $f(x; \theta) = \frac1m \sum_i \sigma(x; \theta_i)$, with the neurons of $B$ permuted by a matching that is optimal for $W_1$ (for the first of the two bounds) or for $W_2$ (for the second), and
 $\theta(t) = (1 - t)\, \theta_A + t\, \theta_B$. For all $x$ and all $t \in [0, 1]$ at once,
 
 $$
@@ -115,7 +115,7 @@ $\mathrm{sd}$ the standard deviation after the truncation. The computer evaluate
         "Trained networks",
         r"W_p(\hat\mu_A, \hat\mu_B) \le W_p(\bar\mu_A, \bar\mu_B) + 2 \varepsilon",
         "cited",
-        note=r"""If the neurons of both networks are within $\varepsilon$, in root mean square, of independent draws $\bar\theta_i$ from the law $\rho_T$ of the mean-field limit: the triangle inequality.
+        note=r"""If the neurons of both networks are within $\varepsilon$, in root mean square, of independent draws $\bar\theta_i$ from the law $\rho_T$ of the mean-field limit: the triangle inequality, in the mean square over the draws for a bound in expectation (Minkowski), draw by draw for one with a confidence.
 That $\varepsilon$ vanishes with the width is propagation of chaos, Theorem 3.1 of Ferbach et al. (2024) and the works cited there; no explicit constant of practical size is known, so `chaos_error` is the user's to give.""",
     ),
 )
