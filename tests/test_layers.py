@@ -12,7 +12,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"_check", "_files", "_text", "_workers", "_cluster", "results", "marginals"},
+            {"_check", "_files", "_modules", "_text", "_workers", "_cluster", "results", "marginals"},
             {"laws", "kernels", "data"},
             {"wasserstein"},
             {"bounds", "networks", "matching.permutation"},

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from otlmc._modules import check_ties, first_names, run
 from otlmc.matching.operations import stock_class
 from otlmc.matching.pairwise import check_shapes
 from otlmc.matching.permutation import state_of
-from otlmc.matching.running import first_names, run
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -41,7 +41,7 @@ class Interpolation:
     TypeError
         If one of them is no module.
     ValueError
-        If the architectures differ or a tensor holds NaN.
+        If the architectures or their ties differ, or a tensor holds NaN.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -50,6 +50,7 @@ class Interpolation:
                 raise TypeError(f"network {k} must be an nn.Module, got {type(network).__name__}")
         given = [state_of(network) for network in networks]
         check_shapes({f"network {k}": state for k, state in enumerate(given)})
+        check_ties({f"network {k}": network for k, network in enumerate(networks)})
         self.states = [
             {key: tensor.to(given[0][key].device) for key, tensor in state.items()}
             for state in given

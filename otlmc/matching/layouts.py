@@ -90,7 +90,7 @@ def _getitem(node: fx.Node, signal: Signal) -> Signal | None:
     given = node.args[1]
     index = given if isinstance(given, tuple) else (given,)
     rank = signal.ndim
-    if rank is None or not all(isinstance(item, slice | int) for item in index):
+    if rank is None or not all(type(item) in (slice, int) for item in index):
         return None
     place = rank + signal.axis
     if place < len(index) and index[place] != slice(None):

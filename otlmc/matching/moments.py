@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from otlmc._modules import evaluation_mode
 from otlmc.matching.permutation import Layer, PermutationSpec
-from otlmc.matching.running import evaluation_mode
 
 Inputs = Tensor | NDArray[np.floating]
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from otlmc import _check
+from otlmc._modules import check_ties
 from otlmc.matching.methods import (
     Activation,
     BruteForce,
@@ -183,6 +184,8 @@ def match_sequence(
     for s, (a, b) in enumerate(zip(checkpoints_a, checkpoints_b, strict=True)):
         names = ("a", "b") if single else (f"checkpoints_a[{s}]", f"checkpoints_b[{s}]")
         check_states(spec, {names[0]: state_of(a), names[1]: state_of(b)})
+        if isinstance(a, nn.Module) and isinstance(b, nn.Module):
+            check_ties({f"`{names[0]}`": a, f"`{names[1]}`": b})
     task = Task(
         spec=spec,
         pairs=tuple(zip(checkpoints_a, checkpoints_b, strict=True)),

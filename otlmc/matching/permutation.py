@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from otlmc._files import replacing
+from otlmc._modules import check_moved
 from otlmc._text import Cell, aligned
 
 Rng: TypeAlias = int | np.random.Generator | np.random.SeedSequence | None
@@ -283,7 +284,7 @@ class Permutation(Mapping[str, Indices]):
         Raises
         ------
         ValueError
-            If a tensor is missing or has another shape than the specification says.
+            If a tensor is missing or has another shape, or tied tensors would come apart.
         """
         state = state_of(network)
         self.spec.check("network", state)
@@ -291,6 +292,7 @@ class Permutation(Mapping[str, Indices]):
             moved = {key: self.gather(key, tensor) for key, tensor in state.items()}
         if not isinstance(network, nn.Module):
             return moved
+        check_moved(network, moved)
         result = copy.deepcopy(network)
         result.load_state_dict(moved)
         return result

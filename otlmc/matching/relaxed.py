@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from otlmc import _check
+from otlmc._modules import first_names, run
 from otlmc.matching.assignment import assign
 from otlmc.matching.bilinear import Bilinear
 from otlmc.matching.methods import Activation, Task
 from otlmc.matching.moments import batches
 from otlmc.matching.permutation import Axis, Permutation, PermutationSpec
 from otlmc.matching.record import Placed, Search
-from otlmc.matching.running import first_names, run
 
 _SINKHORN_ROUNDS = 20
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from otlmc._modules import evaluation_mode
 from otlmc._text import aligned
 from otlmc.matching.moments import Inputs, batches
 from otlmc.matching.permutation import Permutation
 from otlmc.matching.record import Matching
-from otlmc.matching.running import evaluation_mode
 from otlmc.results import Record
 
 

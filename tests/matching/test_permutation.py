@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from small_networks import gaussian, mlp
 from torch import nn
 
-from otlmc.matching import Permutation, PermutationSpec, infer_spec
+from otlmc.matching import Permutation, PermutationSpec, infer_spec, match
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -135,6 +135,28 @@ def test_hand_written_mistakes(axes, message):
 def test_a_bare_state_dict_is_not_traced():
     with pytest.raises(TypeError, match=r"from an nn.Module only, got dict"):
         infer_spec(dict(nn.Linear(2, 3).state_dict()))  # type: ignore[arg-type]
+
+
+def test_ties_are_kept():
+    class Tied(nn.Module):
+        def __init__(self, *, tied: bool = True):
+            super().__init__()
+            self.a, self.b, self.c = (nn.Linear(3, 3) for _ in range(3))
+            if tied:
+                self.b.weight = self.a.weight
+
+        def forward(self, x):
+            return self.c(torch.relu(self.b(torch.relu(self.a(x)))))
+
+    net, loose = Tied(), Tied(tied=False)
+    axes = {"b.weight": ["h"], "b.bias": ["h"], "c.weight": [None, "h"]}
+    swapped = Permutation(PermutationSpec.from_axes(axes, net), {"h": [1, 0, 2]})
+    swapped.apply(loose)
+    with pytest.raises(ValueError, match=r"'b.weight' and 'a.weight' in different ways"):
+        swapped.apply(net)
+    for pair, where in (((net, loose), "`a`"), ((loose, net), "`b`")):
+        with pytest.raises(ValueError, match=rf"'b.weight' and 'a.weight' are one .* {where} only"):
+            match(*pair, spec=swapped.spec)
 
 
 def test_saved_and_loaded(tmp_path):
