@@ -126,6 +126,12 @@ def preactivation_covariances(
     activation : {"relu", "erf", "linear"}
         The activation of the hidden layers.
 
+    Raises
+    ------
+    ValueError
+        If a pre-activation below the last layer has a variance outside of 1e-60 and 1e60: without
+        biases, one of an example of zeros has none.
+
     Examples
     --------
     >>> [k.round(3).tolist() for k in preactivation_covariances([[1.0, 0.0]], 2)]
@@ -135,13 +141,24 @@ def preactivation_covariances(
     _check.positive_int("layers", layers)
     weight_std = _check.number("weight_std", weight_std, above=0.0)
     bias_std = _check.number("bias_std", bias_std, least=0.0)
-    below = data @ data.T / data.shape[1]
+    with np.errstate(over="ignore"):
+        below = data @ data.T / data.shape[1]
     covariances = []
     for layer in range(layers):
         if layer:
+            _check_variances(np.diag(covariances[-1]), layer)
             below = activation_kernel(covariances[-1], activation)
         covariances.append(weight_std**2 * below + bias_std**2)
     return covariances
+
+
+def _check_variances(variances: Array, layer: int) -> None:
+    if not (variances.min() >= 1e-60 and variances.max() <= 1e60):
+        raise ValueError(
+            f"`inputs` give the pre-activations of layer {layer} variances from "
+            f"{variances.min():.3g} to {variances.max():.3g}, outside of 1e-60 and 1e60: scale the "
+            "inputs or the weights, and without biases leave out examples of zeros"
+        )
 
 
 def spectrum(covariance: ArrayLike) -> Array:

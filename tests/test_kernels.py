@@ -57,3 +57,19 @@ def test_fourth_moment_is_the_gaussian_expectation(activation: str) -> None:
 def test_bad_covariances_are_refused(covariance) -> None:
     with pytest.raises(ValueError, match="`covariance`"):
         kernels.activation_kernel(covariance)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "weight_std"),
+    [([[0.0, 0.0], [1.0, 0.0]], 1.0), ([[1e160]], 1.0), ([[1e-40]], 1.0), ([[1.0]], 1e10)],
+)
+def test_variances_that_leave_the_range_are_refused(inputs, weight_std) -> None:
+    with pytest.raises(ValueError, match="`inputs` give the pre-activations of layer"):
+        kernels.preactivation_covariances(inputs, 5, weight_std=weight_std)
+
+
+def test_an_example_of_zeros_has_a_first_layer_and_with_biases_all() -> None:
+    inputs = [[0.0, 0.0], [1.0, 0.0]]
+    (first,) = kernels.preactivation_covariances(inputs, 1)
+    assert first.tolist() == [[0.0, 0.0], [0.0, pytest.approx(1.0)]]
+    assert len(kernels.preactivation_covariances(inputs, 3, bias_std=0.1)) == 3
