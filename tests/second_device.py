@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 DEVICE = torch.device("meta")
 _HOST = torch.device("cpu")
@@ -21,8 +21,8 @@ _HOST = torch.device("cpu")
 _aten: Any = torch.ops.aten
 _COPIES = (_aten._to_copy, _aten.copy_)
 _GATHERS = (_aten.index, _aten.index_put_, _aten._index_put_impl_)
-_ANSWERS = (_aten._local_scalar_dense, _aten.equal, _aten.nonzero, _aten.masked_select)
-"""Their result, or its shape, depends on values: the host needs these to go on."""
+_ASKS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+"""Operations whose result, or its shape, the host has to know to go on."""
 
 
 class There(Tensor):
@@ -65,23 +65,34 @@ class SecondDevice(TorchDispatchMode):
         self.made: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
-        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        kwargs = kwargs or {}
+        leaves, form = tree_flatten((args, kwargs))
+        tensors = [x for x in leaves if isinstance(x, Tensor)]
         there = [x for x in tensors if isinstance(x, There)]
+        target = _target(func, args, kwargs, there)
+        if not there and target != DEVICE:
+            return func(*args, **kwargs)
         if 0 < len(there) < len(tensors) and not _may_mix(func, args, tensors):
             raise RuntimeError(f"{func}: tensors on two devices, {DEVICE} and {_HOST}")
-        target = _target(func, args, kwargs, there)
         if (there and _needs_values(func, args)) or _blocks(func, args, kwargs, tensors, target):
             self.waits.append(str(func))
-        if kwargs.get("device") is not None:
-            kwargs["device"] = _HOST
-        known = {id(x.held): x for x in there}  # what is changed in place stays what it is
-        args, kwargs = tree_map_only(There, lambda x: x.held, (args, kwargs))
+        args, kwargs = tree_unflatten([_on_host(x) for x in leaves], form)
         found = func(*args, **kwargs)
         if target != DEVICE:
             return found
-        self.made.update(x.dtype for x in tree_leaves(found) if isinstance(x, Tensor))
-        return tree_map_only(Tensor, lambda x: known[id(x)] if id(x) in known else There(x), found)
+        known = {id(x.held): x for x in there}  # what is changed in place stays what it is
+
+        def outer(x: Tensor) -> Tensor:
+            self.made.add(x.dtype)
+            return known[id(x)] if id(x) in known else There(x)
+
+        return tree_map_only(Tensor, outer, found)
+
+
+def _on_host(x: Any) -> Any:
+    if isinstance(x, torch.device):
+        return _HOST
+    return x.held if isinstance(x, There) else x
 
 
 def _target(func: Any, args: Any, kwargs: dict[str, Any], there: list[There]) -> torch.device:
@@ -110,7 +121,7 @@ def _needs_values(func: Any, args: Any) -> bool:
     if func.overloadpacket in _GATHERS:
         indices = [x for x in args[1] if x is not None]
         return any(x.dtype == torch.bool or not isinstance(x, There) for x in indices)
-    return func.overloadpacket in _ANSWERS
+    return not _ASKS.isdisjoint(func.tags)
 
 
 def _blocks(

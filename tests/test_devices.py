@@ -12,12 +12,14 @@ where there is a GPU.
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from architectures import ARCHITECTURES, build
 from second_device import DEVICE, SecondDevice, There
 from small_networks import gaussian, mlp
 from torch import Tensor, nn
@@ -41,7 +43,11 @@ from otlmc.networks import (
     evaluate,
     train,
 )
-from otlmc.networks.pruning import iterative_magnitude_pruning, transport_masks
+from otlmc.networks.pruning import (
+    iterative_magnitude_pruning,
+    magnitude_masks,
+    transport_masks,
+)
 from otlmc.networks.redundancy import pad, reduce_redundancy
 from otlmc.prediction import predict_widths
 
@@ -144,17 +150,6 @@ def mlps(dtype: torch.dtype) -> list[nn.Module]:
     return [mlp(6, 24, 24, 3, seed=seed, dtype=dtype) for seed in range(3)]
 
 
-def convolutions(dtype: torch.dtype) -> list[nn.Module]:
-    networks = []
-    for seed in range(3):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            layers = nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.Conv1d(4, 5, 3), nn.ReLU()
-            network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(10, 3))
-        networks.append(network.to(dtype))
-    return networks
-
-
 def of_pairs(function: Function, **options: Any) -> Function:
     return lambda nets, x, y: function(nets[0], nets[1], x, **options)
 
@@ -211,44 +206,58 @@ FUNCTIONS |= {
         nets[0], x.to(next(nets[0].parameters()).dtype), y, batch_size=16
     ),
 }
-OF_CONVOLUTIONS: dict[str, Function] = {
-    f"path {kind}": lambda nets, x, y, kind=kind: path(
-        *nets[:2],
-        x[:, None],
-        y,
-        permutation=match(*nets[:2], x[:, None], method="covariance"),
-        points=3,
-        recalibrate=kind,
-    )
-    for kind in ("none", "repair", "batchnorm")
-}
-CASES = [pytest.param(mlps, f, id=name) for name, f in FUNCTIONS.items()]
-CASES += [pytest.param(convolutions, f, id=f"conv {n}") for n, f in OF_CONVOLUTIONS.items()]
 
 
-@pytest.mark.parametrize(("kind", "function"), CASES)
-def test_functions_of_networks(kind, function, device):
-    """Their data may be there too, or on the host."""
-    data_here = gaussian(SAMPLES, 6), torch.arange(SAMPLES) % 3
-    for dtype in (torch.float32, torch.float64):
-        networks = kind(dtype)
-        given = data_here if dtype == torch.float64 else moved([*data_here])
-        expected = function(networks, *data_here)
-        device.made.clear()
-        same(function(moved(networks), *given), expected)
-        assert dtype == torch.float32 or torch.float32 not in device.made
+@contextmanager
+def made_in(dtype: torch.dtype, device: SecondDevice) -> Iterator[None]:
+    """Assert that nothing in between is less precise than ``dtype``."""
+    device.made.clear()
+    yield
+    assert dtype == torch.float32 or torch.float32 not in device.made
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_networks(name, dtype, device):
+    """Data may be on the host, or there too."""
+    networks, data_here = mlps(dtype), [gaussian(SAMPLES, 6), torch.arange(SAMPLES) % 3]
+    expected = FUNCTIONS[name](networks, *data_here)
+    given = data_here if dtype == torch.float64 else moved(data_here)
+    with made_in(dtype, device):
+        same(FUNCTIONS[name](moved(networks), *given), expected)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures(name, device):
+    networks, inputs = [build(name, 0), build(name, 1)], gaussian(8, *ARCHITECTURES[name][1])
+    expected = match(*networks, inputs, method="activation")
+    with made_in(torch.float64, device):
+        found = match(*moved(networks), inputs, method="activation")
+        same(found, expected)
+        same(found.permutation.apply(moved(networks)[1]), expected.permutation.apply(networks[1]))
+
+
+@pytest.mark.parametrize("kind", ["none", "repair", "batchnorm"])
+def test_recalibration(kind, device):
+    name = "residual, BatchNorm"
+    networks, inputs = [build(name, 0), build(name, 1)], gaussian(16, *ARCHITECTURES[name][1])
+    options = {"permutation": match(*networks, inputs, method="covariance"), "points": 3}
+    expected = path(*networks, inputs, torch.arange(16) % 4, recalibrate=kind, **options)
+    with made_in(torch.float64, device):
+        found = path(*moved(networks), inputs, torch.arange(16) % 4, recalibrate=kind, **options)
+    same(found, expected)
 
 
 def test_networks_on_two_devices(device):
     """A pair may have its networks on two devices: the second comes to the first."""
     (a, b, _), inputs, labels = mlps(torch.float32), gaussian(SAMPLES, 6), torch.arange(SAMPLES) % 3
-    for method in ("weight", "covariance", "activation"):
-        expected = match(a, b, inputs, method=method)
-        same(match(moved(a), b, inputs, method=method), expected)
-        same(match(a, moved(b), inputs, method=method), expected)
-    expected = path(a, b, inputs, labels, points=3)
-    same(path(moved(a), b, inputs, labels, points=3), expected)
-    same(path(a, moved(b), inputs, labels, points=3), expected)
+    for name in ("match weight", "match covariance", "match activation", "verify", "prediction"):
+        expected = FUNCTIONS[name]([a, b], inputs, labels)
+        same(FUNCTIONS[name]([moved(a), b], inputs, labels), expected)
+        same(FUNCTIONS[name]([a, moved(b)], inputs, labels), expected)
+    expected = simplex([a, b], inputs, labels)
+    same(simplex([moved(a), b], inputs, labels), expected)
+    same(simplex([a, moved(b)], inputs, labels), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
@@ -267,17 +276,21 @@ def test_stacks(dtype, device):
         lambda networks: all_paths(
             networks, inputs.to(networks.device), labels.to(networks.device), points=3
         ),
+        lambda networks: magnitude_masks(networks, 0.5),
     ):
-        same(function(moved(stack)), function(stack))
+        expected = function(stack)
+        with made_in(dtype, device):
+            same(function(moved(stack)), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_redundant_units(dtype, device):
     network = MLP(Architecture(widths=(6, 10, 3))).to(dtype)
     expected = reduce_redundancy(network, similarity=0.3)
-    assert next(expected.parameters()).dtype == dtype
-    same(reduce_redundancy(moved(network), similarity=0.3), expected)
-    same(pad(moved(expected), 12), pad(expected, 12))
+    padded = pad(expected, 12)
+    with made_in(dtype, device):
+        same(reduce_redundancy(moved(network), similarity=0.3), expected)
+        same(pad(moved(expected), 12), padded)
 
 
 TRAINING = {
