@@ -18,12 +18,16 @@ class Signal:
     block : int or None
         How many consecutive entries of the axis belong to each unit; ``None`` where an image was
         flattened, whose size nobody knows before a layer reads it.
+    sure : bool
+        Whether the axis has no entries beside those. A flatten may have put several positions of
+        all units one after the other, which shows when a layer reads it.
     """
 
     group: int
     axis: int = -1
     ndim: int | None = None
     block: int | None = 1
+    sure: bool = True
 
     @property
     def on_channels(self) -> bool:

@@ -19,12 +19,12 @@ def flattened(signal: Signal, start: Any, end: Any) -> Signal | None:
     rank = signal.ndim
     if not isinstance(start, int) or not isinstance(end, int):
         return None
-    if start == 1 and (end == -1 or end + 1 == (rank or 2)):
-        # Features on the last axis come position by position: a reader of one position is right,
-        # a reader of more finds more entries than the block says. An image comes unit by unit.
-        units = signal.axis == -1 or signal.on_channels
-        block = signal.block if signal.axis == -1 else None
-        return Signal(signal.group, ndim=2, block=block) if units else None
+    if start == 1 and (end == -1 or end + 1 == rank):
+        if signal.axis == -1:  # position by position, if there are several
+            return replace(signal, ndim=2, sure=signal.sure and rank == 2)
+        if signal.on_channels and signal.sure:  # unit by unit
+            return Signal(signal.group, ndim=2, block=None)
+        return None
     if rank is None or not signal.on_channels:
         return None
     if start % rank == 2 and end % rank == rank - 1:

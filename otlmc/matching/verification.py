@@ -78,6 +78,12 @@ def verify(
     ValueError
         If the permutation does not fit the networks or the inputs hold NaN.
 
+    Notes
+    -----
+    On a GPU PyTorch rounds the operands of convolutions to 11 bits (TF32), which in a deep network
+    is more than the round-off of its precision. ``torch.backends.cudnn.allow_tf32 = False`` before
+    the call turns that off.
+
     Examples
     --------
     >>> from otlmc.matching import match

@@ -118,6 +118,7 @@ class Walk:
             if tensor is not None and 0 <= dim < tensor.ndim:
                 self.carry(node, f"{name}.{vector}", dim, signal)
         if kind is nn.GroupNorm and layer.num_groups not in (1, layer.num_channels):
+            self.read(node, signal, layer.num_channels)
             self.tied.append((signal.group, layer.num_groups))
         return signal
 
@@ -190,7 +191,7 @@ class Walk:
                 self.carry(node, free.key, dim, live[0])
         ranks = [signal.ndim for signal in live if signal.ndim] + [len(f.shape) for f in frees]
         rank = max(ranks) if live[0].ndim else None
-        return replace(live[0], ndim=rank)
+        return replace(live[0], ndim=rank, sure=any(signal.sure for signal in live))
 
     def opaque(self, node: fx.Node, why: str | None = None) -> Signal:
         """Leave in place whatever an operation reads, owns and computes."""

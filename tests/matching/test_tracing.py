@@ -124,3 +124,33 @@ def test_a_residual_onto_the_input_fixes_the_units():
             return self.out(x + self.back(torch.relu(self.inner(x))))
 
     assert infer_spec(Onto()).sizes == {"inner": 4}
+
+
+class Squared(nn.Module):
+    """Positions flattened behind a linear layer, and again behind a new axis."""
+
+    def __init__(self, operation) -> None:
+        super().__init__()
+        self.first, self.operation, self.last = nn.Linear(4, 6), operation, nn.Linear(18, 2)
+
+    def forward(self, x):
+        return self.last(self.operation(self.first(x)))
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: x.flatten(1),
+        lambda x: x.flatten(1).unsqueeze(2).flatten(1),
+        lambda x: x.reshape(x.shape[0], -1, 1).flatten(1),
+        lambda x: x.flatten(1, 1).flatten(1),
+        lambda x: nn.functional.group_norm(x.flatten(1), 6),
+        nn.Sequential(nn.Flatten(), nn.GroupNorm(6, 18, affine=False)),
+    ],
+)
+def test_several_positions_are_never_taken_for_one_unit(operation):
+    """18 entries are three positions of six units, in this order."""
+    network, x = Squared(operation), gaussian(5, 3, 4, dtype=torch.float32)
+    network(x)
+    with pytest.raises(ValueError, match="no units of Squared can be permuted"):
+        infer_spec(network)
