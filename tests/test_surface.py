@@ -9,6 +9,7 @@ import pytest
 import otlmc
 
 HEAVY = ("matplotlib", "ot", "pandas", "scipy", "sklearn", "sympy", "torch")
+HEAVY += ("scipy.optimize", "scipy.stats")
 
 
 def loaded_by(program: str) -> set[str]:

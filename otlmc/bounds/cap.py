@@ -11,8 +11,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from otlmc.laws import Law
 from otlmc.marginals import GAUSSIAN
@@ -85,7 +86,7 @@ def matched_fraction(width: int) -> Array:
     """
     fractions = []
     for count in _COUNTS[width >= 4 * _COUNTS]:
-        others = stats.binom(width - 1, count / width)
+        others = scipy.stats.binom(width - 1, count / width)
         reach = min(width - 1, math.ceil(others.mean() + 12 * others.std() + 40))
         largest = np.diff(others.cdf(np.arange(reach + 1)) ** 2, prepend=0.0)
         fractions.append(count * float(np.sum(largest / np.arange(1, reach + 2))))
