@@ -13,7 +13,8 @@ import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
 
 BoundKind = Literal["upper", "lower", "upper estimate", "lower estimate"]
-"""The side of a bound, and whether it is a theorem or, with measured quantities, an estimate."""
+"""The side of a bound, and whether it is a theorem or, with measured quantities or limits in the
+place of exact ones, an estimate."""
 
 Kind = Literal["upper", "lower", "two-sided", "rate", "prediction", "measurement"]
 """What stands behind a bound: a theorem on one side or both, a rate whose constant is
@@ -83,7 +84,7 @@ class Bound(Record):
     method : str
         The statement that gave it.
     kind : {"upper", "lower", "upper estimate", "lower estimate"}
-        Its side; an estimate is no theorem: a measured quantity entered.
+        Its side; an estimate is no theorem: a measured quantity entered, or a limit.
     candidates : tuple of (str, float)
         Every statement that was evaluated, with its value.
     """

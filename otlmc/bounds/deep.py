@@ -102,6 +102,12 @@ class DeepReLU:
         ``"preactivation"`` is a bound too (it minimises that distance), but nothing is proved of
         its path.
 
+    Attributes
+    ----------
+    proved : bool
+        Whether :meth:`deviation` is a theorem. The kernels of layers 3 and above are those of
+        infinite width: with them it is an ``"upper estimate"``.
+
     Raises
     ------
     TypeError, ValueError
@@ -160,6 +166,7 @@ class DeepReLU:
                     )
                     for below in covariances[:-1]
                 ]
+        self.proved = layers <= 2
         if spectra is None or len(spectra) != layers:
             raise ValueError(f"`spectra` must hold {layers} spectra, one per hidden layer")
         self.laws = [Gaussian(spectrum=values) for values in spectra]
@@ -177,7 +184,7 @@ class DeepReLU:
             f"independent Gaussian weights (s = {self.weight_std:g}) and biases "
             f"(b = {self.bias_std:g}) in {len(self.laws)} hidden layers, {self.activation}",
             f"B aligned by {aligned[self.matching]}; errors averaged over the given data",
-            *(deeper if len(self.laws) > 2 else ()),
+            *(() if self.proved else deeper),
         )
 
     @property
@@ -234,7 +241,8 @@ class DeepReLU:
         value = self.output_std * 2 * path * math.sqrt(_along_path(len(self.laws)))
         if confidence is not None:
             value /= math.sqrt(1 - _check.number("confidence", confidence, above=0.0, below=1.0))
-        return Bound.best("upper", {f"{self.matching} matching": value})
+        kind = "upper" if self.proved else "upper estimate"
+        return Bound.best(kind, {f"{self.matching} matching": value})
 
     def matching_shortfall(self, widths: int | Sequence[int]) -> Bound:
         """Lower bound on the right-hand side of :meth:`deviation`, whatever the permutations.

@@ -206,7 +206,7 @@ def _ours(
     found = min_width(cast(Network, network), tolerance, confidence=confidence)
     both = {"statement": "otlmc", "applies_to": "; ".join(network.assumptions), "layer": None}
     upper, lower = (Tower.power_of_two(value) for value in (found.log2_upper, found.log2_lower))
-    exact = isinstance(network, TwoLayer) or len(network.laws) <= 2
+    exact = isinstance(network, TwoLayer) or network.proved
     return (
         WidthStatement(
             **both, side="sufficient", width=upper, kind="upper" if exact else "prediction"

@@ -53,9 +53,10 @@ def min_width(network: Network, tolerance: float, *, confidence: float | None = 
     Returns
     -------
     WidthBound
-        ``upper``: the least width whose bound on the deviation meets the tolerance: a theorem
-        guarantees that every network of this width or wider does. ``lower``: below this width no
-        permutation reaches the matching cost that the theorem asks for.
+        ``upper``: the least width whose bound on the deviation meets the tolerance; then networks
+        of this width or wider do, too (a theorem, unless ``assumptions`` name an error that is left
+        out). ``lower``: below this width no permutation brings the right-hand side of the statement
+        down to the tolerance.
 
     Raises
     ------

@@ -169,6 +169,15 @@ def test_known_costs_are_the_computed_ones() -> None:
     np.testing.assert_allclose(warm[::20], fresh, rtol=1e-12)
 
 
+def test_only_two_layers_are_proved() -> None:
+    """Above, the kernels are those of infinite width, which the record and its kind say."""
+    for layers, kind in ((1, "upper"), (2, "upper"), (3, "upper estimate")):
+        network = DeepReLU(inputs=data(), hidden_layers=layers)
+        assert network.deviation(50).kind == kind
+        assert network.deviation(50, confidence=0.9).kind == kind
+        assert any("infinite width" in line for line in network.assumptions) == (layers > 2)
+
+
 def test_spectra_say_the_same_as_inputs() -> None:
     x = data()
     spectra = [kernels.spectrum(c) for c in kernels.preactivation_covariances(x, 2)]
