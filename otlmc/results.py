@@ -96,7 +96,15 @@ class Bound(Record):
 
     @classmethod
     def best(cls, kind: BoundKind, candidates: dict[str, float]) -> "Bound":
-        """Return the least upper or the largest lower bound."""
+        """Return the least upper or the largest lower bound.
+
+        Raises
+        ------
+        FloatingPointError
+            If one is not a number, which no comparison would notice.
+        """
+        if any(math.isnan(value) for value in candidates.values()):
+            raise FloatingPointError(f"a bound is not a number: {candidates}")
         choose = min if kind.startswith("upper") else max
         method = choose(candidates, key=candidates.__getitem__)
         return cls(

@@ -5,6 +5,7 @@ import pytest
 
 from otlmc import bounds
 from otlmc.laws import Gaussian, Product, TruncatedGaussian, Uniform
+from otlmc.results import Bound
 
 LAW = Gaussian(2)
 NETWORK = bounds.TwoLayer(LAW, lipschitz=1.0)
@@ -64,3 +65,8 @@ def test_bad_argument_is_named(call, name) -> None:
 def test_a_tolerance_below_the_chaos_error_is_never_reached() -> None:
     with pytest.raises(ValueError, match="`tolerance`"):
         bounds.min_width(bounds.TwoLayer(LAW, lipschitz=1.0, chaos_error=1.0), 0.5)
+
+
+def test_no_bound_is_chosen_among_numbers_that_are_none() -> None:
+    with pytest.raises(FloatingPointError, match="'one': nan"):
+        Bound.best("upper", {"one": float("nan"), "other": 1.0})
