@@ -139,7 +139,7 @@ def test_moons_orderings() -> None:
 
 def test_mnist_zoo_is_the_published_one() -> None:
     beside = zoo_claims.deviations(MNIST)
-    assert list(beside.index) == list(protocol.WIDTHS[:7]) and beside["within"].all()
+    assert list(beside.index) == list(protocol.WIDTHS[:8]) and beside["within"].all()
     assert zoo_claims.deviations(MNIST, "test_loss")["within"].all()
     assert set(MNIST["epochs"]) == {60}
 
@@ -148,8 +148,8 @@ def test_mnist_orderings() -> None:
     naive, matched, active = (
         zoo_claims.by_width(MNIST, "epsilon_loss", name) for name in zoo.MATCHINGS
     )
-    assert list(naive.loc[8:].index) == [8, 16, 32, 64, 128]
-    assert naive[128] < naive[8]
+    assert list(naive.loc[8:].index) == [8, 16, 32, 64, 128, 256]
+    assert naive[256] < naive[8]
     assert (matched < naive).loc[4:].all() and (active < naive).loc[4:].all()
     losses, *others = zoo_claims.claims(MNIST)
     assert (losses.verdict, len(others)) == ("reproduced", 4)
