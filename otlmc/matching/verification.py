@@ -80,9 +80,9 @@ def verify(
 
     Notes
     -----
-    On a GPU PyTorch rounds the operands of convolutions to 11 bits (TF32), which in a deep network
-    is more than the round-off of its precision. ``torch.backends.cudnn.allow_tf32 = False`` before
-    the call turns that off.
+    On a GPU PyTorch rounds the operands of convolutions to 11 bits (TF32). In a deep network this
+    can add up to more than ``preserved`` allows; ``torch.backends.cudnn.allow_tf32 = False`` before
+    the call turns it off.
 
     Examples
     --------
