@@ -88,7 +88,7 @@ def test_above_random_networks(law: Law, name: str, width: int) -> None:
         (Uniform(spectrum=[1.0, 0.3, 0.7]), lambda s: np.sinc(s * math.sqrt(3) / math.pi)),
         (Laplace(spectrum=[1.0, 2.0]), lambda s: 1 / (1 + s * s / 2)),
     ],
-    ids=repr,
+    ids=["uniform", "Laplace"],
 )
 def test_density_of_projections_by_fourier_inversion(law: Law, density) -> None:
     """At 0, where the density of a symmetric unimodal law is largest."""
