@@ -21,6 +21,8 @@ def flattened(signal: Signal, start: Any, end: Any) -> Signal | None:
         return None
     if start == 1 and (end == -1 or end + 1 == rank):
         if signal.axis == -1:  # position by position, if there are several
+            if signal.block is None and rank != 2:
+                return None  # no reader could tell
             return replace(signal, ndim=2, sure=signal.sure and rank == 2)
         if signal.on_channels and signal.sure:  # unit by unit
             return Signal(signal.group, ndim=2, block=None)

@@ -26,7 +26,8 @@ def infer_spec(model: nn.Module) -> PermutationSpec:
     ----------
     model : nn.Module
         Traced symbolically, in evaluation mode; it is not run. Axis 0 of what passes through it
-        holds the samples, and what BatchNorm reads of a linear layer is (samples, units).
+        holds the samples, and what BatchNorm, GroupNorm or PReLU read of a linear layer is
+        (samples, units) if the numbers allow it.
 
     Returns
     -------

@@ -78,6 +78,14 @@ def operations(shape: torch.Size, draw: random.Random) -> list[Callable[[Tensor,
     ]
 
 
+def assumed(layer: nn.Module, shape: torch.Size) -> None:
+    """Refuse what tracing takes for granted: samples on axis 0, and no more units than it sees."""
+    unbatched = isinstance(layer, nn.Conv1d | nn.Conv2d) and len(shape) != layer.weight.ndim
+    normalising = isinstance(layer, nn.GroupNorm | nn.PReLU | nn.BatchNorm1d | nn.BatchNorm2d)
+    if unbatched or (normalising and len(shape) > 2 and shape[1] == shape[-1]):
+        raise ValueError("ambiguous without the shapes")
+
+
 def choose(chain: Chain, values: list[Tensor], draw: random.Random) -> Step:
     """Return a step that reads one of the values, mostly the latest, with what it needs."""
     read = len(values) - 1 if draw.random() < 0.8 else draw.randrange(len(values))
@@ -86,9 +94,11 @@ def choose(chain: Chain, values: list[Tensor], draw: random.Random) -> Step:
     if kind < 0.4 or not count:  # the first step opens a group
         chosen = draw.choice(layers(shape, draw)[: None if count else 2])
         chain.layers.append(chosen().double())
+        assumed(chain.layers[count], shape)
         return lambda net, seen: net.layers[count](seen[read])
     if kind < 0.5:
         again = draw.randrange(count)
+        assumed(chain.layers[again], shape)
         return lambda net, seen: net.layers[again](seen[read])
     if kind < 0.6:
         extents = [draw.choice([n, n, 1]) for n in shape[draw.randint(1, len(shape) - 1) :]]

@@ -144,6 +144,7 @@ class Squared(nn.Module):
         lambda x: x.flatten(1).unsqueeze(2).flatten(1),
         lambda x: x.reshape(x.shape[0], -1, 1).flatten(1),
         lambda x: x.flatten(1, 1).flatten(1),
+        lambda x: x.flatten(1).unsqueeze(1).flatten(1),
         lambda x: nn.functional.group_norm(x.flatten(1), 6),
         nn.Sequential(nn.Flatten(), nn.GroupNorm(6, 18, affine=False)),
     ],
@@ -153,4 +154,20 @@ def test_several_positions_are_never_taken_for_one_unit(operation):
     network, x = Squared(operation), gaussian(5, 3, 4, dtype=torch.float32)
     network(x)
     with pytest.raises(ValueError, match="no units of Squared can be permuted"):
+        infer_spec(network)
+
+
+def test_a_flattened_image_is_not_flattened_twice_over():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Conv1d(2, 3, 1), nn.Linear(24, 2)
+
+        def forward(self, x):
+            x = nn.functional.pad(self.first(x).reshape(x.size(0), -1, 1), (1, 0))
+            return self.last(x.transpose(-2, -1).flatten(1))
+
+    network = Twice()
+    network(gaussian(5, 2, 4, dtype=torch.float32))
+    with pytest.raises(ValueError, match="'first': 'flatten' mixes them"):
         infer_spec(network)
