@@ -112,10 +112,15 @@ def match(
     Raises
     ------
     ValueError
-        If the architectures differ, a weight or an input is NaN, the method is unknown or needs
-        data, or tracing meets an operation that it cannot see through.
+        If the architectures or their ties differ, a weight or an input is NaN, the method is
+        unknown or needs data, or the network cannot be traced.
     TypeError
         If a state dict comes without ``spec``, or to a method that runs the networks.
+
+    Warns
+    -----
+    UserWarning
+        If tracing leaves hidden units in place, with their names; see :doc:`/howto/networks`.
 
     Examples
     --------
