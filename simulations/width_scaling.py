@@ -90,6 +90,7 @@ def random_pairs(config: Ladder) -> Iterator[dict[str, Any]]:
     if config.inputs == "mean":
         inputs = np.random.default_rng(given).standard_normal((GIVEN_INPUTS, config.dim))
         inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
+        # that of the kink is the same but for a factor, as all inputs have one length
         metric = inputs.T @ inputs / len(inputs)
     network = bounds.TwoLayer(law, inputs=inputs, **constants)
     statement = "smoothness" if neuron.smoothness else "lipschitz"
@@ -243,6 +244,8 @@ TITLES: dict[tuple[Literal["relu", "tanh"], Inputs], str] = {
 def draw(table: pd.DataFrame) -> plotting.Figure:
     """Draw deviations and certificates with their bounds against the width."""
     rows = table.dropna(subset="width")
+    dims = sorted(rows["dim"].unique())
+    rows = rows[rows["dim"].isin([dims[0], dims[len(dims) // 2], dims[-1]])]  # all in the table
     with plotting.style():
         figure, axes = plotting.panels(2, 2)
         for (kind, title), ax in zip(TITLES.items(), axes, strict=True):

@@ -4,7 +4,7 @@ from otlmc.bounds import published, rates
 from otlmc.bounds.barrier import cross_entropy_barrier, squared_loss_barrier
 from otlmc.bounds.cap import cap_bound
 from otlmc.bounds.deep import DeepReLU
-from otlmc.bounds.kink import kinked_deviation
+from otlmc.bounds.kink import kink_metric, kinked_deviation
 from otlmc.bounds.partition import partition_bound
 from otlmc.bounds.rank import rank_bound
 from otlmc.bounds.rate_distortion import rate_distortion, rate_for_distortion
@@ -18,6 +18,7 @@ __all__ = [
     "TwoLayer",
     "cap_bound",
     "cross_entropy_barrier",
+    "kink_metric",
     "kinked_deviation",
     "lower",
     "min_width",

@@ -6,7 +6,11 @@ between its two ends. Few neurons stand so near their kink: the law of <theta, x
 
 import math
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from otlmc import _check
+from otlmc.laws import Law
 
 
 def kinked_deviation(
@@ -25,9 +29,9 @@ def kinked_deviation(
     cost : float
         Upper bound on the expected matching cost S_2(m); with ``miss``, on W_2^2 itself.
     density : float
-        F, a bound on the density of ``<theta, x>`` over unit vectors x; or the mean of such bounds
-        over given inputs, for the mean of the deviation over these. Where there is none
-        (``math.inf``), neither is there a bound on the deviation.
+        F, a bound on the density of ``<theta, x>`` over unit vectors x; for the mean of the
+        deviation over given inputs, that of :func:`kink_metric`, whose metric is then that of the
+        cost. Where there is none (``math.inf``), neither is there a bound on the deviation.
     variance : float
         V, the total variance of the law, for the supremum over all ``|x| <= 1``; 0 for a mean.
     miss : float, optional
@@ -64,3 +68,41 @@ def kinked_deviation(
     miss = _check.number("miss", miss, above=0.0, below=1.0)
     height = 192 ** (1 / 3) * cost ** (1 / 3) / density ** (1 / 3) / 128  # 1 / (128 k)
     return total + math.sqrt(-math.log(miss)) * per_root * height
+
+
+def kink_metric(law: Law, inputs: ArrayLike) -> tuple[NDArray[np.float64], float]:
+    """Return the metric and the density F in which given inputs ask for the distances.
+
+    With F_x the density of ``<theta, x>``, F is the harmonic mean of the F_x and the metric
+    ``|v|^2 = mean (F_x / F) <v, x>^2``: small inputs weigh more in it, as kinks are near to more
+    neurons there, which makes the bound homogeneous in every single input. Proof:
+    ``docs/derivations/kink``.
+
+    Parameters
+    ----------
+    law : Law
+        Law of a neuron.
+    inputs : array_like, shape (n, d)
+        Where the deviation is averaged.
+
+    Returns
+    -------
+    metric : ndarray, shape (d, d)
+    density : float
+
+    Examples
+    --------
+    >>> from otlmc.laws import Gaussian
+    >>> metric, density = kink_metric(Gaussian(dim=2), [[1.0, 0.0], [0.0, 3.0]])
+    >>> metric.round(3), round(density, 4)                      # F_x = 0.3989 / |x|
+    (array([[1., 0.],
+           [0., 3.]]), 0.1995)
+    """
+    densities = law.density_along(inputs)
+    x, seen = np.asarray(inputs, dtype=np.float64), np.isfinite(densities)
+    if not seen.any():
+        return x.T @ x / len(x), math.inf
+    harmonic = 1 / float(np.mean(1 / densities))
+    # an input at which every network is 0 asks for nothing
+    weights = np.where(seen, densities / harmonic, 0.0)
+    return (x * weights[:, None]).T @ x / len(x), harmonic

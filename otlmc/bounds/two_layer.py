@@ -7,11 +7,11 @@ given inputs x of the supremum over t.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from otlmc import _check
 from otlmc.bounds import two_sample
-from otlmc.bounds.kink import kinked_deviation
+from otlmc.bounds.kink import kink_metric, kinked_deviation
 from otlmc.laws import Law
 from otlmc.results import Bound
 
@@ -41,12 +41,14 @@ class TwoLayer:
     inputs : array_like, shape (n, d), optional
         For neurons ``psi(<theta, x>)``: bound the mean over these inputs of the largest deviation
         over t, instead of the supremum over all inputs. The distances are then those of the metric
-        of the inputs, ``|v|^2 = mean <v, x>^2``, and the constants those of psi: the largest slope
-        and second derivative, and the jump of the slope. Units with a bias read an input of ones.
+        of the inputs, ``|v|^2 = mean <v, x>^2`` (with a kink, that of
+        :func:`~otlmc.bounds.kink_metric`), and the constants those of psi: the largest slope and
+        second derivative, and the jump of the slope. Units with a bias read an input of ones.
     chaos_error : float
         For trained networks: root mean square distance of the neurons to independent draws from
         the law (propagation of chaos, Theorem 3.1 of Ferbach et al.), in the metric of the inputs
-        where these are given, and for certain where a confidence is asked for. Both networks
+        where these are given (in both of them, with a kink), and for certain where a confidence
+        is asked for. Both networks
         together add twice that to W_1 and W_2, and half of it to what a kink says. It has no usable
         explicit constant, so that it is yours to give; at initialisation it is 0.
 
@@ -88,16 +90,6 @@ class TwoLayer:
             )
         given = {"lipschitz": lipschitz, "smoothness": smoothness, "kink": kink}
         self.neurons = neurons
-        self._measured = neurons  # the law in the metric of the distances
-        self._near_kink = {
-            "density": neurons.projection_density(inputs),
-            "variance": float(neurons.variances.sum()) if inputs is None else 0.0,
-        }
-        self._inputs = "for all inputs x"
-        if inputs is not None:
-            x = np.asarray(inputs, dtype=np.float64)
-            self._measured = neurons.in_metric(x.T @ x / len(x))
-            self._inputs = f"in the mean over {len(x)} inputs x"
         self._constants = {
             name: _check.number(name, constant, above=0.0)
             for name, constant in given.items()
@@ -106,6 +98,18 @@ class TwoLayer:
         if not self._constants:
             raise ValueError("give `lipschitz`, `smoothness` or `kink`")
         self.chaos_error = _check.number("chaos_error", chaos_error, least=0.0)
+        # the law in the metric in which a statement measures the distances
+        self._laws = dict.fromkeys(self._constants, neurons)
+        density, variance = neurons.projection_density(), float(neurons.variances.sum())
+        self._where = "sigma(x; .)", "for all inputs x"
+        if inputs is not None:
+            kinked, density = kink_metric(neurons, inputs)
+            x, variance = np.asarray(inputs, dtype=np.float64), 0.0
+            for name in self._constants:
+                metric = kinked if name == "kink" else x.T @ x / len(x)
+                self._laws[name] = _seen(neurons, metric)
+            self._where = "psi(<theta, x>)", f"in the mean over {len(x)} inputs x"
+        self._near_kink = {"density": density, "variance": variance}
 
     @property
     def reference(self) -> str:
@@ -123,13 +127,13 @@ class TwoLayer:
             else f"neurons within {self.chaos_error:g} (root mean square) of independent draws"
         )
         constants = ", ".join(f"{name} {value:g}" for name, value in self._constants.items())
-        sigma = "sigma(x; .)" if self._measured is self.neurons else "psi(<theta, x>)"
+        sigma, inputs = self._where
         if "kink" in self._constants:
             sigma = "psi(<theta, x>), psi linear but for a kink at 0,"
         return (
             f"neurons follow {self.neurons!r}",
             chaos,
-            f"mean-field scaling 1/m; {sigma} has {constants} {self._inputs}",
+            f"mean-field scaling 1/m; {sigma} has {constants} {inputs}",
         )
 
     def deviation(self, width: int, *, confidence: float | None = None) -> Bound:
@@ -153,7 +157,7 @@ class TwoLayer:
             sure, miss = confidence, None
             if confidence is not None and name == "kink":  # two events, half of the risk each
                 sure, miss = (1 + confidence) / 2, (1 - confidence) / 2
-            cost = two_sample.upper(self._measured, width, p=ORDERS[name], confidence=sure)
+            cost = two_sample.upper(self._laws[name], width, p=ORDERS[name], confidence=sure)
             values[name] = self._bound(name, width, float(cost), self.chaos_error, miss)
         return Bound.best("upper", values)
 
@@ -165,7 +169,7 @@ class TwoLayer:
         """
         values = {
             name: self._bound(
-                name, width, float(two_sample.lower(self._measured, width, p=ORDERS[name]))
+                name, width, float(two_sample.lower(self._laws[name], width, p=ORDERS[name]))
             )
             for name in self._constants
         }
@@ -185,3 +189,10 @@ class TwoLayer:
             return constant / 8 * distance**2
         kinked = kinked_deviation(width, distance**2, miss=miss, **self._near_kink)
         return constant * (kinked + chaos / 2)
+
+
+def _seen(law: Law, metric: NDArray[np.float64]) -> Law:
+    try:
+        return law.in_metric(metric)
+    except ValueError as error:
+        raise ValueError(f"`inputs` ask for a metric in which the law is none: {error}") from error

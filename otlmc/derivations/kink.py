@@ -5,7 +5,7 @@ import math
 import numpy as np
 import sympy as sp
 
-from otlmc.bounds import TwoLayer
+from otlmc.bounds import TwoLayer, kink_metric
 from otlmc.derivations.step import Step
 from otlmc.laws import Gaussian, Uniform
 from otlmc.wasserstein import distance
@@ -21,8 +21,8 @@ $$
 \;\le\; J R \Bigl[ \frac38 \Bigl(\frac{F S_2^2}{3}\Bigr)^{1/3} + \sqrt{V / m} \Bigr] .
 $$
 
-For given inputs $x$, the mean over them of $\sup_t$ has the same bound with $R = 1$, without $\sqrt{V / m}$, with the distance of the metric $|v|^2 = \operatorname{mean}_x \langle v, x \rangle^2$, and
-with $F$ the mean over them of bounds on the density of $\langle \theta, x \rangle$.
+For given inputs $x$ with densities of at most $F_x$, let $F$ be the harmonic mean of the $F_x$. The mean over these inputs of $\sup_t$ has the same bound with $R = 1$, without $\sqrt{V / m}$, and
+with the distances of the metric $|v|^2 = \operatorname{mean}_x \frac{F_x}F \langle v, x \rangle^2$.
 
 With probability at least $1 - 2 \delta$ the supremum itself is at most $J R \bigl[ k w^2 + F / (384\, k^2) + \sqrt{V / m} + \sqrt{\log(1 / \delta) / m} \,/\, (128\, k) \bigr]$, for any
 $k > 0$ and any $w$ that $W_2$ exceeds with probability at most $\delta$.
@@ -101,7 +101,7 @@ def _given_inputs() -> bool:
     """Run the statement on anisotropic inputs, half-way along the path; 5 sigma."""
     rng, law, width = np.random.default_rng(1), Gaussian(3), 32
     x = rng.standard_normal((60, 3)) * np.array([1.0, 0.5, 0.1])
-    network, metric = TwoLayer(law, kink=1.0, inputs=x), x.T @ x / len(x)
+    network, (metric, _) = TwoLayer(law, kink=1.0, inputs=x), kink_metric(law, x)
     found = []
     for _ in range(50):
         a, b = law.sample(width, rng), law.sample(width, rng)
@@ -182,12 +182,13 @@ $A$ and once for $B$. The computer takes the supremum over a fine grid of the ci
     ),
     Step(
         "The mean over given inputs",
-        r"""\operatorname{mean}_x \Bigl[ k\, \langle a - b, x \rangle^2 + g_k(|\langle a, x \rangle|) + g_k(|\langle b, x \rangle|) \Bigr]
-= k\, |a - b|^2 + \operatorname{mean}_x \bigl[ \dots \bigr]""",
+        r"""\operatorname{mean}_x \Bigl[ k_x\, \langle a - b, x \rangle^2 + \frac{F_x}{384\, k_x^2} \Bigr]
+= k\, |a - b|^2 + \frac F{384\, k^2}, \qquad k_x = k\, \frac{F_x}F, \quad \operatorname{mean}_x \frac F{F_x} = 1""",
         "numeric",
         _given_inputs,
-        r"""Here $y + z = |\langle a - b, x \rangle|$ is kept as it is, and its mean square is the squared distance in the metric of the inputs: no input is the worst one, and no supremum has to be
-paid for. The computer draws pairs of ReLU networks, matches them in that metric and compares.""",
+        r"""Here $y + z = |\langle a - b, x \rangle|$ is kept as it is, and every input has a $k_x$ of its own. No input is the worst one, and no supremum has to be paid for; nor does the confidence change, as
+$\operatorname{mean}_x 1 / (128\, k_x) = 1 / (128\, k)$. This choice of $k_x$ makes both sides homogeneous in every single $x$. The computer draws pairs of ReLU networks, matches them in the metric and
+compares.""",
     ),
     Step(
         "Densities of projections",

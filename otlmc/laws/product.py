@@ -87,40 +87,54 @@ class Law:
         """Lipschitz constant of a map that carries a standard Gaussian vector to the law."""
         return max(b.marginal.lipschitz * float(np.sqrt(b.variances[0])) for b in self.blocks)
 
-    def projection_density(self, inputs: ArrayLike | None = None) -> float:
-        """Bound the density of <neuron, e> over unit vectors e, or its mean over given vectors.
+    def projection_density(self) -> float:
+        """Bound the density of <neuron, e> over unit vectors e.
 
         Exact for a Gaussian; for others the square root of 2 times the largest density of a
         coordinate, the inequalities of Rogozin and of Ball (1986). Directions without variance, in
         which <neuron, e> is 0, do not count.
 
+        Examples
+        --------
+        >>> round(Gaussian(spectrum=[4.0, 1.0, 0.0]).projection_density(), 6)     # 1 / sqrt(2 pi)
+        0.398942
+        """
+        peak = max(b.marginal.peak / math.sqrt(b.variances[-1]) for b in self.blocks)
+        return float(peak if self._gaussian else math.sqrt(2.0) * peak)
+
+    def density_along(self, inputs: ArrayLike) -> Array:
+        """Bound the density of <neuron, x> for every given x, as :meth:`projection_density` does.
+
         Parameters
         ----------
-        inputs : array_like, shape (n, dim), optional
-            Average over these vectors in place of e.
+        inputs : array_like, shape (n, dim)
+            The vectors x.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Infinite where <neuron, x> is 0.
 
         Examples
         --------
         >>> law = Gaussian(spectrum=[4.0, 1.0, 0.0])
-        >>> round(law.projection_density(), 6)                                  # 1 / sqrt(2 pi)
-        0.398942
-        >>> round(law.projection_density([[1, 0, 0], [0, 0.5, 0]]), 6)          # 1/2 and 2 times it
-        0.498678
+        >>> law.density_along([[1, 0, 0], [0, 0.5, 0]]).round(6)            # 1/2 and 2 times 0.399
+        array([0.199471, 0.797885])
         """
-        blocks = self.blocks
-        peak = max(b.marginal.peak / math.sqrt(b.variances[-1]) for b in blocks)
-        gaussian = all(b.marginal == GAUSSIAN for b in blocks)
-        if inputs is None:
-            return float(peak if gaussian else math.sqrt(2.0) * peak)
         along = _check.finite("inputs", inputs, ndim=2)
         if along.shape[1] != self.dim:
             raise ValueError(f"`inputs` must have {self.dim} columns, got {along.shape[1]}")
         along = along if self.basis is None else along @ self.basis
-        if gaussian:
+        if self._gaussian:
             scales = math.sqrt(2 * math.pi) * np.sqrt(along**2 @ self.variances)
         else:
-            scales = np.linalg.norm(along[:, self.variances > 0], axis=1) / (math.sqrt(2.0) * peak)
-        return float(np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0).mean())
+            norms = np.linalg.norm(along[:, self.variances > 0], axis=1)
+            scales = norms / self.projection_density()
+        return np.divide(1.0, scales, out=np.full_like(scales, np.inf), where=scales > 0)
+
+    @property
+    def _gaussian(self) -> bool:
+        return all(block.marginal == GAUSSIAN for block in self.blocks)
 
     def sample(self, width: int, rng: Seed) -> Array:
         """Draw ``width`` independent neurons, shape (width, dim)."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from otlmc import bounds, cite, wasserstein
-from otlmc.bounds import kinked_deviation
+from otlmc.bounds import kink_metric, kinked_deviation
 from otlmc.laws import Gaussian, Laplace, Law, Product, Uniform
 from otlmc.marginals import GAUSSIAN, UNIFORM
 
@@ -117,6 +117,8 @@ INPUTS = np.random.default_rng(9).standard_normal((100, 3)) * np.array([1.0, 0.3
 @pytest.mark.parametrize("width", [8, 96])
 def test_mean_over_inputs_above_random_networks(width: int, constants) -> None:
     law, rng, metric = Gaussian(3), np.random.default_rng(2), INPUTS.T @ INPUTS / len(INPUTS)
+    if "kink" in constants:
+        metric, _ = kink_metric(law, INPUTS)
     network, p = (
         bounds.TwoLayer(law, inputs=INPUTS, **constants),
         1 if "lipschitz" in constants else 2,
@@ -147,18 +149,30 @@ def test_inputs_set_the_metric_and_the_density() -> None:
         float(bounds.upper(law.in_metric(metric), 50)) / 4
     )
     norms = np.linalg.norm(INPUTS, axis=1)
-    mean = np.mean(1 / norms) / math.sqrt(2 * math.pi)
-    assert law.projection_density(INPUTS) == pytest.approx(mean)
-    turned = Gaussian(covariance=np.diag([1.0, 2.0, 3.0]) + 0.5)
-    spread = np.einsum("ni,ij,nj->n", INPUTS, np.diag([1.0, 2.0, 3.0]) + 0.5, INPUTS)
-    assert turned.projection_density(INPUTS) == pytest.approx(
-        np.mean(1 / np.sqrt(2 * math.pi * spread))
-    )
-    assert Uniform(3).projection_density(np.eye(3)) == pytest.approx(
-        Uniform(3).projection_density()
-    )
-    silent = np.vstack([INPUTS, np.zeros((100, 3))])  # where every network is 0
-    assert law.projection_density(silent) == pytest.approx(mean / 2)
+    root = math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(law.density_along(INPUTS), 1 / (root * norms))
+    covariance = np.diag([1.0, 2.0, 3.0]) + 0.5
+    spread = np.einsum("ni,ij,nj->n", INPUTS, covariance, INPUTS)
+    turned = Gaussian(covariance=covariance)
+    np.testing.assert_allclose(turned.density_along(INPUTS), 1 / (root * np.sqrt(spread)))
+    np.testing.assert_allclose(Uniform(3).density_along(np.eye(3)), Uniform(3).projection_density())
+
+
+def test_the_kink_weighs_inputs_by_their_densities() -> None:
+    """Then the bound is homogeneous in every input, and a very small one does no harm."""
+    law, norms = Gaussian(3), np.linalg.norm(INPUTS, axis=1)
+    metric, density = kink_metric(law, INPUTS)
+    assert density == pytest.approx(1 / (math.sqrt(2 * math.pi) * norms.mean()))
+    weighted = (INPUTS / norms[:, None]).T @ INPUTS * norms.mean() / len(INPUTS)
+    np.testing.assert_allclose(metric, weighted)
+    plain = float(bounds.TwoLayer(law, kink=1.0, inputs=INPUTS).deviation(64))
+    for added in (np.zeros((len(INPUTS), 3)), 1e-12 * INPUTS):  # halves the mean deviation
+        both = np.vstack([INPUTS, added])
+        found = float(bounds.TwoLayer(law, kink=1.0, inputs=both).deviation(64))
+        assert found == pytest.approx(plain / 2, rel=1e-9)
+    unbounded = Product([lambda u: np.sin(np.pi * (u - 0.5))] * 3)
+    network = bounds.TwoLayer(unbounded, kink=1.0, lipschitz=1.0, inputs=np.eye(3))
+    assert network.deviation(64).method == "lipschitz"
 
 
 @pytest.mark.parametrize(
@@ -167,11 +181,18 @@ def test_inputs_set_the_metric_and_the_density() -> None:
         (np.ones((4, 2)), "`inputs` must have 3 columns"),
         (np.full((4, 3), np.nan), "`inputs`"),
         (np.ones(3), "`inputs`"),
+        (np.zeros((4, 3)), "`inputs`"),
     ],
 )
 def test_bad_inputs_are_named(inputs, message) -> None:
     with pytest.raises(ValueError, match=message):
         bounds.TwoLayer(Gaussian(3), kink=1.0, inputs=inputs)
+
+
+def test_inputs_that_turn_a_law_that_is_not_gaussian_are_named() -> None:
+    with pytest.raises(ValueError, match="`inputs` ask for a metric"):
+        bounds.TwoLayer(Uniform(3), lipschitz=1.0, inputs=INPUTS)
+    assert float(bounds.TwoLayer(Uniform(3), kink=1.0, inputs=np.eye(3)).deviation(8)) > 0
 
 
 def test_chaos_and_confidence_cost_something() -> None:
