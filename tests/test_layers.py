@@ -12,8 +12,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"_check", "_files", "_modules", "_text", "_workers", "_cluster", "results", "marginals"},
-            {"laws", "kernels", "data"},
+            {"_check", "_files", "_modules", "_text", "_workers", "_cluster"},
+            {"results", "marginals"},
+            {"laws", "kernels", "data", "matching.spec"},
             {"wasserstein"},
             {"bounds", "networks", "matching.permutation"},
             {"matching", "derivations"},
@@ -78,8 +79,8 @@ def breach(importer: str, imported: str) -> str | None:
     for unit in (upper, lower):
         if unit not in RANK:
             return f"`{unit or 'otlmc'}` stands in no layer ({importer} imports {imported})"
-    # The permutation type lies below the package that carries it.
-    if lower == "matching.permutation" and upper == "matching":
+    # The types of specifications and permutations lie below the package that carries them.
+    if lower in ("matching.spec", "matching.permutation") and upper == "matching":
         return None
     if upper == "sweep" and lower == "networks":
         return f"{importer} imports {imported}: a sweep knows nothing of networks"

@@ -140,8 +140,13 @@ def _explained(marginal: Marginal, schedule: tuple[tuple[int, int], ...]) -> flo
         else:
             means = values @ _cell_means(kernel, bottom).T
     else:
-        means = np.diff(marginal.integrated_quantile(np.stack([low, high])), axis=0) / (high - low)
-    slack = 2 * np.abs(means).max() * _crossing(marginal, top[0]) if top else 0.0
+        mass = np.diff(marginal.integrated_quantile(np.stack([low, high])), axis=0)
+        means = (mass / (high - low)).T
+    slack = 0.0
+    if top:  # of the upper half only what lies above 0 is proved, of the lower its mirror image
+        upper = len(means) // 2
+        means = np.concatenate([np.minimum(means[:upper], 0), np.maximum(means[upper:], 0)])
+        slack = 2 * np.abs(means).max() * _crossing(marginal, top[0])
     return max(float(np.mean(means**2)) - slack, 0.0)
 
 

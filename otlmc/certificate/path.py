@@ -25,8 +25,9 @@ from otlmc.certificate.chain import Affine, relu_chain
 from otlmc.certificate.record import Certificate, LayerCertificate
 from otlmc.matching.moments import Inputs, batches
 from otlmc.matching.pairwise import check_shapes
-from otlmc.matching.permutation import Permutation, State
+from otlmc.matching.permutation import Permutation
 from otlmc.matching.record import Matching, named
+from otlmc.matching.spec import State
 
 Array = NDArray[np.float64]
 Network: TypeAlias = Sequence[Affine]

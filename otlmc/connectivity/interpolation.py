@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from otlmc._modules import check_ties, first_names, run
 from otlmc.matching.operations import stock_class
 from otlmc.matching.pairwise import check_shapes
-from otlmc.matching.permutation import state_of
+from otlmc.matching.spec import state_of
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 

@@ -179,7 +179,7 @@ computer draws 2000 pairs of samples.""",
     Step(
         "The matched fraction, computed",
         r"\mathbb P\bigl(\max(N, N') \le t\bigr) = \mathbb P(N \le t)^2",
-        "symbolic",
+        "numeric",
         _fraction_in_full,
         "Compared with the full double sum over both binomials.",
     ),

@@ -13,12 +13,12 @@ from otlmc.laws import Gaussian, Uniform
 
 TITLE = "Rank bound"
 STATEMENT = r"""
-Let $\mu$ be a product law with variances $\lambda_i$, and $m$ a power of two. Cut the $m$
+Let $\mu$ be a product law with variances $\lambda_i$, and $m = q\, 2^k$. Cut the $m$
 neurons of $A$ at the
 median of one coordinate *of these neurons* into two halves of $m / 2$; cut each half at the
 median of
-its own neurons along a next coordinate, the same for all cells of a level; and so on down to
-single neurons. Do the
+its own neurons along a next coordinate, the same for all cells of a level; and so on, until the
+last $q$ neurons of a cell are sorted along one coordinate. Do the
 same with $B$, along the same coordinates, and match cell with cell. With $e_i$ the expected
 $i$-th
 coordinate, in units of $\sqrt{\lambda_i}$, of the neuron of a final cell,
@@ -176,7 +176,7 @@ procedure 20 000 times in the plane and finds the value of
     Step(
         "Cuts along other coordinates are blind",
         r"\mathbb P(\text{rank } s \text{ of } N \mid \text{rank } j \text{ of } n) = \binom{s-1}{j-1}\binom{N-s}{n-j} \Big/ \binom Nn",
-        "symbolic",
+        "numeric",
         _thinning,
         r"""The coordinates are independent. Seen from coordinate $i$, a halving along another
 coordinate therefore keeps a uniformly random
@@ -271,7 +271,8 @@ As $h \ge Q$, the code may evaluate $Q$ in place of $h$.""",
         "symbolic",
         _slack,
         r"""With $\delta$ the loss of the last step in a cell; its average over the cells is an
-integral against the Hoeffding bound, of the order $m^{-2}$. Where $\hat e < \delta$ the
-inequality for $e^2$ holds as well, as its right-hand side is negative.""",
+integral against the Hoeffding bound, of the order $m^{-2}$. Where $0 \le \hat e < \delta$ the
+inequality for $e^2$ holds as well, as its right-hand side is negative; an $\hat e < 0$ in an upper
+cell, which does not occur, would be replaced by 0.""",
     ),
 )

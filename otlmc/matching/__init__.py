@@ -12,9 +12,10 @@ from otlmc.matching.methods import (
     WeightIncoming,
 )
 from otlmc.matching.pairwise import match, match_sequence
-from otlmc.matching.permutation import Axis, Layer, Permutation, PermutationSpec
+from otlmc.matching.permutation import Permutation
 from otlmc.matching.record import JointMatching, Matching
 from otlmc.matching.relaxed import Relaxed
+from otlmc.matching.spec import Axis, Layer, PermutationSpec
 from otlmc.matching.tracing import infer_spec
 from otlmc.matching.verification import Verification, verify
 

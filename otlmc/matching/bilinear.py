@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otlmc.matching.assignment import assign
-from otlmc.matching.permutation import Axis, Indices, PermutationSpec, State, gather_units
+from otlmc.matching.permutation import Indices, gather_units
 from otlmc.matching.record import Placed, Search
+from otlmc.matching.spec import Axis, PermutationSpec, State
 
 _RELATIVE_STOP = 1e-12
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from otlmc import _check
 from otlmc.matching.moments import Inputs, cross_moments, input_moments
-from otlmc.matching.permutation import PermutationSpec, State, state_of
+from otlmc.matching.spec import PermutationSpec, State, state_of
 from otlmc.matching.tracing import infer_spec
 from otlmc.results import Record
 

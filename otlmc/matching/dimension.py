@@ -8,7 +8,7 @@ from torch import nn
 
 from otlmc import _check
 from otlmc.matching.moments import Inputs, cross_moments, input_moments
-from otlmc.matching.permutation import PermutationSpec
+from otlmc.matching.spec import PermutationSpec
 from otlmc.matching.tracing import infer_spec
 
 Method = Literal["weight_incoming", "covariance", "activation_centred"]

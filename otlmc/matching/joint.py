@@ -14,8 +14,9 @@ from otlmc.matching.bilinear import Bilinear, worth
 from otlmc.matching.methods import Activation, Covariance, Method, Network, Task, Weight
 from otlmc.matching.moments import Inputs, cross_moments
 from otlmc.matching.pairwise import check_states, match, method_of, spec_of
-from otlmc.matching.permutation import Indices, Permutation, PermutationSpec, Rng, State, state_of
+from otlmc.matching.permutation import Indices, Permutation, Rng
 from otlmc.matching.record import JointMatching, Placed
+from otlmc.matching.spec import PermutationSpec, State, state_of
 
 _MOST_ROUNDS = 50
 _RELATIVE_STOP = 1e-12

@@ -14,8 +14,9 @@ from otlmc import _check
 from otlmc.matching.assignment import assign
 from otlmc.matching.bilinear import Bilinear, worth
 from otlmc.matching.moments import CrossMoments, InputMoments, Inputs, cross_moments, input_moments
-from otlmc.matching.permutation import Indices, Layer, Permutation, PermutationSpec, State, state_of
+from otlmc.matching.permutation import Indices, Permutation
 from otlmc.matching.record import Placed, Search
+from otlmc.matching.spec import Layer, PermutationSpec, State, state_of
 
 Network = nn.Module | State
 Score = Callable[[str, Placed], NDArray[np.float64]]

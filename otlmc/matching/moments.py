@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from otlmc._modules import evaluation_mode
-from otlmc.matching.permutation import Layer, PermutationSpec
+from otlmc.matching.spec import Layer, PermutationSpec
 
 Inputs = Tensor | NDArray[np.floating]
 

@@ -24,9 +24,10 @@ from otlmc.matching.methods import (
     WeightIncoming,
 )
 from otlmc.matching.moments import Inputs
-from otlmc.matching.permutation import Permutation, PermutationSpec, Rng, State, state_of
+from otlmc.matching.permutation import Permutation, Rng
 from otlmc.matching.record import Matching
 from otlmc.matching.relaxed import Relaxed
+from otlmc.matching.spec import PermutationSpec, State, state_of
 from otlmc.matching.tracing import infer_spec
 
 _MOST_NAMED = 3

@@ -16,8 +16,9 @@ from otlmc.matching.assignment import assign
 from otlmc.matching.bilinear import Bilinear
 from otlmc.matching.methods import Activation, Task
 from otlmc.matching.moments import batches
-from otlmc.matching.permutation import Axis, Permutation, PermutationSpec
+from otlmc.matching.permutation import Permutation
 from otlmc.matching.record import Placed, Search
+from otlmc.matching.spec import Axis, PermutationSpec
 
 _SINKHORN_ROUNDS = 20
 

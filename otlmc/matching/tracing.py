@@ -7,7 +7,7 @@ from torch import fx, nn
 
 from otlmc._modules import evaluation_mode
 from otlmc.matching.operations import stock_class
-from otlmc.matching.permutation import PermutationSpec
+from otlmc.matching.spec import PermutationSpec
 from otlmc.matching.walk import Walk
 
 _BY_HAND = "give `spec=PermutationSpec.from_axes(...)`"

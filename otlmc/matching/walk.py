@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from otlmc.matching import operations
 from otlmc.matching.groups import FIXED, Free, Groups, Signal
 from otlmc.matching.layouts import LAYOUTS, concatenates_units, flattened
-from otlmc.matching.permutation import Axis, Layer, PermutationSpec
+from otlmc.matching.spec import Axis, Layer, PermutationSpec
 
 Value = Signal | Free | None
 _UNDERSTOOD = (

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from otlmc import data
-from otlmc.matching.permutation import Permutation, PermutationSpec
+from otlmc.matching.permutation import Permutation
+from otlmc.matching.spec import PermutationSpec
 from otlmc.networks import Architecture, Schedule, TrainConfig, draw, train
 from otlmc.networks.pruning import (
     iterative_magnitude_pruning,
