@@ -33,12 +33,11 @@ def network(width, seed):
 
 def seconds(function, repeats=3):
     """Return what a function returns, and its median time."""
-    times = []
+    runs = []
     for _ in range(repeats):
         start = time.perf_counter()
-        result = function()
-        times.append(time.perf_counter() - start)
-    return result, sorted(times)[repeats // 2]
+        runs.append((function(), time.perf_counter() - start))
+    return runs[0][0], sorted(elapsed for _, elapsed in runs)[repeats // 2]
 
 
 def arrays(net):
