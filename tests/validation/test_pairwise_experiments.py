@@ -137,6 +137,11 @@ def test_committed_initialisations() -> None:
     assert (means.drop(columns="none").lt(means["none"], axis=0)).all(axis=None)
     assert initialisation.claims(table)[0].verdict != "not comparable"
     assert initialisation.claims(table)[3].verdict == "reproduced"
+    assert initialisation.claims(table)[1].verdict == "not reproduced"
+    equal = table.assign(
+        measured=table["measured"].where(table["quantity"] != "test_loss of a draw", 1)
+    )
+    assert initialisation.claims(equal)[1].verdict == "reproduced"
 
 
 def test_samples_of_one_run() -> None:
